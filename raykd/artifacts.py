@@ -1,0 +1,156 @@
+"""Run directory: what each step leaves behind, on any pyarrow filesystem.
+
+A step's output counts when its `done.json`, written last, names the fingerprint of the settings that
+the step depends on. So the same command again does only what is missing, and a changed setting redoes
+only what depends on it.
+"""
+
+import hashlib
+import json
+import os
+import posixpath
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pyarrow import ArrowInvalid, fs
+
+from raykd.errors import InputError
+
+MARKER = "done.json"
+EXAMPLES = "examples"
+EVALUATION = "evaluation"
+
+
+def teacher_folder(name: str) -> str:
+    """Where a teacher is trained, relative to the run directory."""
+    return f"teachers/{name}"
+
+
+def logits_folder(teacher: str) -> str:
+    """Where a teacher's logits stand, relative to the run directory."""
+    return f"logits/{teacher}"
+
+
+def fingerprint(*parts: Any) -> str:
+    """SHA-256 (hex) of JSON-able parts; equal parts give equal fingerprints on every machine."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A folder on a pyarrow filesystem; paths given to its methods are relative to it.
+
+    Args: root: a local path or a URI such as `s3://bucket/folder`.
+    """
+
+    root: str
+
+    @classmethod
+    def at(cls, storage_path: str, name: str) -> "RunDirectory":
+        """The run directory `<storage_path>/<name>`, `~` and relative local paths resolved."""
+        if "://" not in storage_path:
+            storage_path = str(Path(storage_path).expanduser().absolute())
+        return cls(f"{storage_path.rstrip('/')}/{name}")
+
+    @cached_property
+    def _location(self) -> tuple[fs.FileSystem, str]:
+        try:
+            if "://" in self.root:
+                filesystem, path = fs.FileSystem.from_uri(self.root)
+                return filesystem, path
+        except (ArrowInvalid, OSError) as error:
+            raise InputError(
+                f"storage_path {self.root}: {error}; expected a local folder or a URI such as s3://bucket/folder"
+            ) from error
+        return fs.LocalFileSystem(), self.root
+
+    @property
+    def filesystem(self) -> fs.FileSystem:
+        """The filesystem that holds the run directory."""
+        return self._location[0]
+
+    def path(self, *parts: str) -> str:
+        """Path of an entry on `filesystem`."""
+        return posixpath.join(self._location[1], *parts)
+
+    def prepare(self) -> None:
+        """Create the folder and prove that it can be written.
+
+        Raises: InputError when it can't.
+        """
+        probe = f".write-test-{uuid.uuid4().hex}"
+        try:
+            self.write_bytes(probe, b"")
+            self.filesystem.delete_file(self.path(probe))
+        except OSError as error:
+            raise InputError(
+                f"storage_path {self.root}: can't be written ({_reason(error)}); "
+                "choose another with --storage-path or grant write permission"
+            ) from error
+
+    def exists(self, relative: str) -> bool:
+        """Whether a file or folder is there."""
+        found: bool = self.filesystem.get_file_info(self.path(relative)).type != fs.FileType.NotFound
+        return found
+
+    def read_bytes(self, relative: str) -> bytes:
+        """A file's content. Raises: FileNotFoundError."""
+        with self.filesystem.open_input_stream(self.path(relative)) as stream:
+            content: bytes = stream.read()
+        return content
+
+    def write_bytes(self, relative: str, content: bytes) -> None:
+        """Publish a file at once: a reader sees the old one, or the new one, whole."""
+        target = self.path(relative)
+        self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
+        # Object stores publish when the stream closes; a local file needs the rename.
+        local = isinstance(self.filesystem, fs.LocalFileSystem)
+        written = f"{target}.part-{os.getpid()}" if local else target
+        with self.filesystem.open_output_stream(written) as stream:
+            stream.write(content)
+        if local:
+            self.filesystem.move(written, target)
+
+    def read_json(self, relative: str) -> Any:
+        """A JSON file's value. Raises: FileNotFoundError."""
+        return json.loads(self.read_bytes(relative))
+
+    def write_json(self, relative: str, value: Any) -> None:
+        """Publish a value as JSON."""
+        self.write_bytes(relative, (json.dumps(value, indent=1) + "\n").encode())
+
+    def delete(self, relative: str) -> None:
+        """Delete a file if it is there."""
+        if self.exists(relative):
+            self.filesystem.delete_file(self.path(relative))
+
+    def is_done(self, step: str, expected: str) -> bool:
+        """Whether the step finished with these settings."""
+        marker = f"{step}/{MARKER}"
+        return self.exists(marker) and self.read_json(marker)["fingerprint"] == expected
+
+    def begin(self, step: str, expected: str) -> None:
+        """Make room for a step: output of other settings goes, partial output of the same settings stays."""
+        claim = f"{step}/settings.json"
+        if self.exists(claim) and self.read_json(claim)["fingerprint"] == expected:
+            return
+        if self.exists(step):
+            self.filesystem.delete_dir(self.path(step))
+        self.write_json(claim, {"fingerprint": expected})
+
+    def finish(self, step: str, expected: str, **facts: Any) -> None:
+        """Mark the step done; `facts` (times, counts) stand in the marker."""
+        self.write_json(f"{step}/{MARKER}", {"fingerprint": expected, **facts})
+
+    def facts(self, step: str) -> dict[str, Any]:
+        """What `finish` was told. Raises: FileNotFoundError when the step isn't done."""
+        facts: dict[str, Any] = self.read_json(f"{step}/{MARKER}")
+        return facts
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error).splitlines()[0]

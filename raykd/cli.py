@@ -1,0 +1,67 @@
+"""The `raykd` command."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console as Terminal
+
+from raykd.errors import InputError
+
+app = typer.Typer(
+    help="Distil several large Keras teachers into small students.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Distil several large Keras teachers into small students."""
+
+
+@app.command()
+def run(
+    config: Annotated[str, typer.Argument(help="YAML file, or a packaged configuration: quickstart, digits.")] = "quickstart",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one value, for example distill.alpha=0.5; repeatable."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    storage_path: Annotated[str | None, typer.Option(help="Folder or URI that holds run directories.")] = None,
+    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster; default: start Ray here.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Run once per seed and compare, for example 0,1,2.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the steps and what is done already; run nothing.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's and TensorFlow's own messages too.")] = False,
+) -> None:
+    """Run the whole job; the same command again does only what is missing.
+
+    Examples:
+
+    - `raykd run` distils three teachers on the built-in docs-QA data
+
+    - `raykd run digits --set distill.temperature=4 --name digits-t4`
+
+    - `raykd run mine.yaml --storage-path s3://bucket/runs --seeds 0,1,2`
+    """
+    from raykd import pipeline
+    from raykd.config import load_config
+
+    overrides = list(set_ or [])
+    overrides += [f"name={name}"] if name else []
+    overrides += [f"storage_path={storage_path}"] if storage_path else []
+    loaded = load_config(config, overrides)
+    pipeline.run(loaded, address=address, verbose=verbose)
+
+
+def main() -> None:
+    """Entry point: errors of input become one line and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        Terminal(stderr=True).print(f"error: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Terminal(stderr=True).print("interrupted; the same command goes on from here", highlight=False)
+        sys.exit(1)

@@ -1,0 +1,67 @@
+"""Ray: started here or joined, and what it offers."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raykd.artifacts import RunDirectory
+from raykd.config import Config
+
+if TYPE_CHECKING:
+    from raykd.lanes import Lanes
+
+_LOCAL_OBJECT_STORE = 1 << 30  # bytes; it spills to disk beyond
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a Ray cluster offers now."""
+
+    cpus: int
+
+
+@contextmanager
+def connect(address: str | None, verbose: bool) -> Iterator[Cluster]:
+    """Ray for the length of a `with` block: joined if it runs in this process or at `address`, else started here."""
+    import ray
+
+    joined = ray.is_initialized()
+    if not joined:
+        # A local Ray never outlives this process; a cluster's address may also come from RAY_ADDRESS.
+        elsewhere = address or os.environ.get("RAY_ADDRESS")
+        local = {} if elsewhere else {"object_store_memory": _LOCAL_OBJECT_STORE, "include_dashboard": False}
+        ray.init(
+            address=elsewhere or "local",
+            logging_level="WARNING" if verbose else "ERROR",
+            log_to_driver=verbose,
+            **local,
+        )
+    if not verbose:
+        _silence()
+    try:
+        yield Cluster(int(ray.cluster_resources().get("CPU", 1)))
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+def _silence() -> None:
+    """Quiet Ray's libraries in the driver."""
+    import logging
+
+    import ray.data
+
+    for name in ("ray.data", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+
+
+def lanes_for(config: Config, cluster: Cluster, run: RunDirectory, verbose: bool) -> "Lanes":
+    """Lanes as the configuration asks for them: by default one per CPU, no more than there are teachers."""
+    from raykd.lanes import Lanes
+
+    asked = config.scaling.lanes
+    count = max(1, min(cluster.cpus, len(config.teachers))) if asked == "auto" else asked
+    return Lanes(run, count, max(1, cluster.cpus // count), config.scaling.max_failures, verbose)

@@ -1,0 +1,363 @@
+"""The configuration of a whole job: checked once here, frozen, and read by every other module.
+
+Every field states its meaning, unit and default. YAML comes in through `load_config`.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+
+from raykd.errors import InputError
+
+RecipeName = Literal["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+ArtefactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Columns(_Section):
+    """Which columns of a source hold what."""
+
+    text: list[str] | None = Field(None, description="one text column, or two for a pair (query, passage)")
+    features: str | None = Field(None, description="a column of equally long lists of numbers (image, vector)")
+    label: str = Field("label", description="integer class, 0 to classes - 1")
+
+
+class DataConfig(_Section):
+    """Where examples come from and how they are split and fed."""
+
+    source: str = Field("docsqa", description="docsqa, digits, or a path: a file, or a folder of <split> files")
+    columns: Columns = Field(default_factory=Columns)
+    max_length: int = Field(64, ge=8, description="tokens of an encoded text or pair; longer ones are truncated")
+    vocabulary: int = Field(8000, ge=200, description="size of the WordPiece vocabulary trained on the data")
+    labelled: int | None = Field(
+        None, ge=1, description="training rows that keep their label, the rest is unlabelled; default: all"
+    )
+    limit: int | None = Field(None, ge=10, description="use at most so many rows of the source; default: all")
+    validation: Fraction = Field(0.1, description="share of the rows held out for choosing, where none comes")
+    test: Fraction = Field(0.2, description="share of the rows held out for the final evaluation, where none comes")
+    shard_rows: int = Field(4096, ge=1, description="most rows in one Parquet shard")
+    streams: int = Field(8, ge=1, description="parallel row streams; batch sizes are multiples of it")
+    cache_mib: int = Field(256, ge=0, description="keep a split in the worker's memory up to this size, MiB")
+
+
+class CrossEncoderConfig(_Section):
+    """A transformer that reads both texts of a pair at once (or one text)."""
+
+    type: Literal["cross_encoder"]
+    layers: int = Field(2, ge=1)
+    width: int = Field(128, ge=8)
+    heads: int | None = Field(None, ge=1, description="default: one per 32 of width")
+    dropout: Fraction = 0.1
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "CrossEncoderConfig":
+        if self.heads and self.width % self.heads:
+            raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+        return self
+
+
+class BiEncoderConfig(_Section):
+    """Encodes query and passage apart with one transformer and compares the two vectors."""
+
+    type: Literal["bi_encoder"]
+    layers: int = Field(1, ge=1)
+    width: int = Field(128, ge=8)
+    dropout: Fraction = 0.1
+
+
+class BiLSTMConfig(_Section):
+    """A bidirectional LSTM over the encoded text, max-pooled."""
+
+    type: Literal["bilstm"]
+    layers: int = Field(1, ge=1)
+    width: int = Field(64, ge=4, description="embedding width and units of each direction")
+    dropout: Fraction = 0.1
+
+
+class MLPConfig(_Section):
+    """Dense layers over a feature vector."""
+
+    type: Literal["mlp"]
+    hidden: list[Annotated[int, Field(ge=1)]] = Field(default_factory=lambda: [256, 256])
+    dropout: Fraction = 0.0
+    input_dropout: Fraction = 0.0
+
+
+class CNNConfig(_Section):
+    """A small convolutional net over square grey images."""
+
+    type: Literal["cnn"]
+    filters: list[Annotated[int, Field(ge=1)]] = Field(default_factory=lambda: [32, 64])
+    width: int = Field(64, ge=1, description="units of the dense layer before the head")
+    dropout: Fraction = 0.0
+
+
+class CustomModelConfig(_Section):
+    """A function of the user's own, `package.module:function`, that builds the body."""
+
+    type: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments for the function")
+
+
+_MODEL_TYPES: dict[str, type[_Section]] = {
+    "cross_encoder": CrossEncoderConfig,
+    "bi_encoder": BiEncoderConfig,
+    "bilstm": BiLSTMConfig,
+    "mlp": MLPConfig,
+    "cnn": CNNConfig,
+}
+
+
+def _model_tag(value: Any) -> str | None:
+    name = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+    if isinstance(name, str) and ":" in name:
+        return "custom"
+    return name if name in _MODEL_TYPES else None
+
+
+ModelConfig = Annotated[
+    Annotated[CrossEncoderConfig, Tag("cross_encoder")]
+    | Annotated[BiEncoderConfig, Tag("bi_encoder")]
+    | Annotated[BiLSTMConfig, Tag("bilstm")]
+    | Annotated[MLPConfig, Tag("mlp")]
+    | Annotated[CNNConfig, Tag("cnn")]
+    | Annotated[CustomModelConfig, Tag("custom")],
+    Discriminator(_model_tag),
+]
+
+
+class TrainingConfig(_Section):
+    """How one model is trained."""
+
+    epochs: int = Field(6, ge=1)
+    batch_size: int = Field(64, ge=1, description="rows of a global batch, over all workers")
+    learning_rate: float = Field(1e-3, gt=0, description="peak rate, after warm-up and before cosine decay")
+    warmup: Fraction = Field(0.1, description="share of all steps in which the rate rises linearly from 0")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled (AdamW), per step and unit of learning rate")
+    clip_norm: float = Field(1.0, gt=0, description="largest global norm of the gradient")
+    patience: int = Field(2, ge=1, description="stop after so many epochs without a better validation loss")
+    steps_per_call: int = Field(16, ge=1, description="most training steps in one call into TensorFlow")
+    seed: int | None = Field(None, description="weights, dropout and row order; default: derived from `seed`")
+
+
+class TeacherConfig(_Section):
+    """One teacher: its name, model and training."""
+
+    name: ArtefactName
+    model: ModelConfig
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+
+
+class StudentConfig(_Section):
+    """The student: one size for every recipe; `training` is that of the plain student."""
+
+    model: ModelConfig
+    training: TrainingConfig = Field(default_factory=lambda: TrainingConfig(learning_rate=2e-3))
+
+
+class Stage1Config(TrainingConfig):
+    """Stage 1: soft labels only, over the whole pool."""
+
+    epochs: int = Field(2, ge=0, description="0 leaves stage 1 out")
+    learning_rate: float = Field(2e-3, gt=0)
+    pool: list[Literal["unlabelled", "train"]] = Field(default_factory=lambda: ["unlabelled", "train"])
+
+
+class Stage2Config(TrainingConfig):
+    """Stage 2: hard and soft labels, over the labelled rows."""
+
+    epochs: int = Field(4, ge=1)
+    learning_rate: float = Field(5e-4, gt=0)
+
+
+class DistillConfig(_Section):
+    """Recipes, soft loss and the two stages."""
+
+    recipes: list[RecipeName] = Field(
+        default_factory=lambda: ["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
+    )
+    temperature: float = Field(2.0, gt=0, description="T: larger is softer")
+    alpha: Fraction = Field(0.9, description="weight of the soft loss; the hard loss has 1 - alpha")
+    soft_loss: Literal["kl", "logit_mse"] = "kl"
+    stage1: Stage1Config = Field(default_factory=lambda: Stage1Config())
+    stage2: Stage2Config = Field(default_factory=lambda: Stage2Config())
+
+
+class ScalingConfig(_Section):
+    """How much runs side by side."""
+
+    lanes: int | Literal["auto"] = Field("auto", description="trainings side by side; auto: one per CPU")
+    max_failures: int = Field(3, ge=0, description="how often a lane that died is replaced, in all")
+
+
+class Config(_Section):
+    """A whole job."""
+
+    name: ArtefactName = Field("docsqa", description="name of the run; its directory is <storage_path>/<name>")
+    seed: int = Field(0, ge=0, description="seed of the split, the weights, dropout and row order")
+    storage_path: str = Field("~/raykd_results", description="folder or pyarrow filesystem URI")
+    data: DataConfig = Field(default_factory=DataConfig)
+    teachers: list[TeacherConfig] = Field(min_length=1)
+    student: StudentConfig
+    distill: DistillConfig = Field(default_factory=DistillConfig)
+    scaling: ScalingConfig = Field(default_factory=ScalingConfig)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        names = [teacher.name for teacher in self.teachers]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"teachers: the name {sorted(twice)[0]} stands twice; give each its own")
+        for where, training in self.trainings().items():
+            if training.batch_size % self.data.streams:
+                raise ValueError(
+                    f"{where}.batch_size: found {training.batch_size}, expected a multiple of "
+                    f"data.streams ({self.data.streams}); change either"
+                )
+        return self
+
+    def teacher(self, name: str) -> TeacherConfig:
+        """The teacher of this name."""
+        return next(teacher for teacher in self.teachers if teacher.name == name)
+
+    def trainings(self) -> dict[str, TrainingConfig]:
+        """Every training section by its dotted key."""
+        return {
+            **{f"teachers.{teacher.name}.training": teacher.training for teacher in self.teachers},
+            "student.training": self.student.training,
+            "distill.stage1": self.distill.stage1,
+            "distill.stage2": self.distill.stage2,
+        }
+
+
+def packaged_configs() -> list[str]:
+    """Names of the configurations that come with raykd."""
+    folder = resources.files("raykd") / "configs"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_config(source: str = "quickstart", overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file, or a packaged configuration by name, put `a.b=value` overrides on top and check it.
+
+    Raises: InputError naming the file, the key, what was found and what was expected.
+    """
+    if source in packaged_configs():
+        text = (resources.files("raykd") / "configs" / f"{source}.yaml").read_text()
+    else:
+        text = _read_file(source)
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{source}: found {type(values).__name__}, expected a mapping of keys to values")
+    for override in overrides:
+        _apply_override(values, override)
+    return parse_config(values, source)
+
+
+def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
+    """Check a mapping in the YAML's form. Raises: InputError as `load_config`."""
+    try:
+        return Config.model_validate(_with_teacher_defaults(values))
+    except ValidationError as error:
+        raise InputError(f"{source}: {_explain(error)}") from error
+
+
+def _read_file(source: str) -> str:
+    try:
+        return Path(source).expanduser().read_text()
+    except OSError as error:
+        names = ", ".join(packaged_configs())
+        raise InputError(
+            f"{source}: {os.strerror(error.errno or 0)}; expected a readable YAML file or one of: {names}"
+        ) from error
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise InputError(f"--set {override}: expected key=value, for example --set distill.alpha=0.5")
+    *parents, last = path.split(".")
+    place: Any = values
+    for key in parents:
+        if isinstance(place, list):
+            place = _teacher_named(place, key, override)
+        else:
+            if place.get(key) is None:
+                place[key] = {}
+            place = place[key]
+        if not isinstance(place, dict | list):
+            raise InputError(f"--set {override}: {key} is a value, not a section; shorten the key")
+    if isinstance(place, list):
+        raise InputError(f"--set {override}: {last} names a list entry; name a key inside it")
+    place[last] = yaml.safe_load(text)
+
+
+def _teacher_named(entries: list[Any], name: str, override: str) -> Any:
+    for entry in entries:
+        if isinstance(entry, dict) and entry.get("name") == name:
+            return entry
+    names = ", ".join(str(entry.get("name")) for entry in entries if isinstance(entry, dict))
+    raise InputError(f"--set {override}: no entry named {name}; found {names}")
+
+
+def _with_teacher_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    defaults = merged.pop("teacher_defaults", None) or {}
+    teachers = merged.get("teachers")
+    if isinstance(teachers, list):
+        merged["teachers"] = [_merge(defaults, entry) for entry in teachers]
+    return merged
+
+
+def _merge(defaults: Any, values: Any) -> Any:
+    if not isinstance(defaults, Mapping) or not isinstance(values, Mapping):
+        return values
+    return {**defaults, **{key: _merge(defaults.get(key), value) for key, value in values.items()}}
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    location = [part for part in first["loc"] if part not in (*_MODEL_TYPES, "custom")]
+    key = ".".join(str(part) for part in location)
+    if first["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {_nearest_key(location)}"
+    if first["type"] == "union_tag_not_found" or first["type"] == "union_tag_invalid":
+        found = first["input"].get("type") if isinstance(first["input"], Mapping) else first["input"]
+        return f"{key}.type: found {found}, expected {', '.join(_MODEL_TYPES)} or package.module:function"
+    if first["type"] == "missing":
+        return f"{key}: missing; add it"
+    message = first["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    return f"{key}: found {first['input']!r}, expected: {message[0].lower()}{message[1:]}"
+
+
+def _nearest_key(location: Sequence[int | str]) -> str:
+    known = sorted(_known_keys(location[:-1]))
+    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known keys here: {', '.join(known)}"
+
+
+def _known_keys(parents: Sequence[int | str]) -> set[str]:
+    """Keys of the section at `parents`; every model type's keys where a model is meant."""
+    if parents and parents[-1] == "model":
+        return {name for section in _MODEL_TYPES.values() for name in section.model_fields}
+    sections: dict[str, type[_Section]] = {
+        "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
+        "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig,
+        "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
+    }  # fmt: skip
+    name = next((str(part) for part in reversed(parents) if isinstance(part, str)), "")
+    keys = set(sections[name].model_fields)
+    return keys | {"teacher_defaults"} if name == "" else keys

@@ -1,0 +1,126 @@
+"""What a run shows: one live picture in a terminal, calm lines elsewhere, a table at the end."""
+
+import time
+from types import TracebackType
+from typing import Any
+
+import rich.console
+from rich.live import Live
+from rich.table import Table
+
+from raykd.config import Config
+
+Event = dict[str, Any]
+
+
+class Console:
+    """Shows events of one run.
+
+    Args: steps: of the whole job; missing: steps that are still to do.
+    """
+
+    def __init__(self, config: Config, run: str, steps: int, missing: int) -> None:
+        self._console = rich.console.Console()
+        self._running: dict[str, Event] = {}
+        self._begun: dict[str, float] = {}
+        self._steps, self._finished = steps, steps - missing
+        self._live = Live(console=self._console, get_renderable=self._picture, refresh_per_second=4, transient=True)
+        done = f", {self._finished} of {steps} steps done already" if self._finished else ""
+        self._console.print(f"[bold]{config.name}[/]: {run}{done}", highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> "Console":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Take in one event of a step: started, progress, finished or restarted."""
+        step = event["step"]
+        if event["kind"] == "started":
+            self._begun[step] = time.monotonic()
+            self._running[step] = event
+        elif event["kind"] == "progress":
+            self._running[step] = event
+        elif event["kind"] == "finished":
+            self._running.pop(step, None)
+            self._finished += 1
+            self._line(f"{step}: {_facts(event)}")
+        elif event["kind"] == "restarted":
+            self._line(f"{step}: its lane died; going on from the last checkpoint in a new one")
+
+    def _line(self, text: str) -> None:
+        self._console.print(f"[dim]{self._finished:>3}/{self._steps}[/] {text}", highlight=False, soft_wrap=True)
+
+    def _picture(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("lane", "step", "epoch", "loss", "examples/s", "done", "left"):
+            table.add_column(name, justify="left" if name == "step" else "right")
+        for step, event in sorted(self._running.items()):
+            share = event.get("share")
+            spent = time.monotonic() - self._begun.get(step, time.monotonic())
+            left = f"{spent / share - spent:.0f} s" if share else ""
+            epoch = f"{event['epoch'] + 1}/{event['epochs']}" if "epoch" in event else ""
+            table.add_row(
+                str(event.get("lane", "")),
+                event.get("folder", step),
+                epoch,
+                _number(event.get("loss"), ".4f"),
+                _number(event.get("examples_per_second"), ",.0f"),
+                _number(share, ".0%"),
+                left,
+            )
+        return table
+
+    def results(self, evaluation: dict[str, Any], report: str) -> None:
+        """Print the table of all models and where the report is."""
+        table = Table(title=f"test split, {evaluation['device']}", title_justify="left")
+        table.add_column("model")
+        for name in ("accuracy", "95 % interval", "AUC", "agreement", "parameters", "examples/s", "retention", "speed-up"):
+            table.add_column(name, justify="right")
+        for model in evaluation["models"]:
+            low, high = model["accuracy_ci95"]
+            table.add_row(
+                model["name"],
+                f"{model['accuracy']:.2%}",
+                f"{low:.1%} - {high:.1%}",
+                f"{model['auc']:.3f}",
+                f"{model['agreement']:.1%}",
+                f"{model['parameters']:,}",
+                f"{model['examples_per_second']:,.0f}",
+                f"{model['retention']:.3f}",
+                f"{model['speedup_ensemble']:.1f}",
+            )
+        self._console.print(table)
+        self._console.print(
+            f"retention: accuracy over the best teacher's ({evaluation['best_teacher']}); "
+            "speed-up: over the teacher ensemble",
+            style="dim",
+        )
+        minutes, seconds = divmod(round(evaluation["wall_seconds"]), 60)
+        self._console.print(
+            f"{minutes} min {seconds} s, {evaluation['training_share']:.0%} of it training or scoring; "
+            f"report: {report}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _facts(event: Event) -> str:
+    parts = [f"{event['seconds']:.0f} s"]
+    if event.get("rows") is not None:
+        parts.append(f"{event['rows']:,} rows")
+    if event.get("validation_accuracy") is not None:
+        parts.append(f"validation accuracy {event['validation_accuracy']:.2%}")
+    if event.get("examples_per_second") is not None:
+        parts.append(f"{event['examples_per_second']:,.0f} examples/s")
+    return ", ".join(parts)

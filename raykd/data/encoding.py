@@ -1,0 +1,52 @@
+"""Encoding of raw rows into model inputs: WordPiece ids for text, numbers for features."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+PAD_ID, UNK_ID, CLS_ID, SEP_ID = 0, 1, 2, 3
+_SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a model reads.
+
+    kind "tokens": int32 [length], padded with `PAD_ID`: `[CLS] text [SEP]` or `[CLS] query [SEP] passage [SEP]`.
+    kind "features": `dtype` [length]; uint8 stands for 0..255 and is scaled to 0..1 in the model.
+    """
+
+    kind: Literal["tokens", "features"]
+    length: int
+    dtype: str
+    vocabulary: int = 0
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int, max_length: int) -> Tokenizer:
+    """A lower-casing WordPiece tokenizer (BERT's kind) that truncates a text or pair to `max_length` ids."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary, special_tokens=_SPECIAL_TOKENS, show_progress=False, limit_alphabet=200
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B [SEP]",
+        special_tokens=[("[CLS]", CLS_ID), ("[SEP]", SEP_ID)],
+    )
+    tokenizer.enable_truncation(max_length)
+    return tokenizer
+
+
+def encode_texts(tokenizer: Tokenizer, columns: Sequence[Sequence[str]]) -> list[NDArray[np.int32]]:
+    """Ids of each row; one column of texts, or two for pairs."""
+    rows: list[str] | list[tuple[str, str]]
+    rows = list(columns[0]) if len(columns) == 1 else list(zip(columns[0], columns[1], strict=True))
+    return [np.asarray(encoding.ids, np.int32) for encoding in tokenizer.encode_batch_fast(rows)]

@@ -1,0 +1,202 @@
+"""Ingestion: raw rows are split, dealt to shards, encoded and written by Ray Data tasks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+import ray.data
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from raykd.artifacts import EXAMPLES, RunDirectory
+from raykd.config import DataConfig
+from raykd.data.encoding import InputSpec, encode_texts, train_tokenizer
+from raykd.data.shards import SPLITS, Manifest, Shard, hash_ids, write_table
+from raykd.data.sources import read_source
+from raykd.errors import InputError
+
+_IN_MEMORY_BYTES = 1 << 30  # Below this, sorting in one process beats starting Ray's shuffle workers.
+
+
+def ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manifest:
+    """Write the examples of the configured source, with up to `tasks` Ray tasks at a time.
+
+    A row's split and shard depend on the source and the seed alone, not on the number of tasks. The calling
+    process holds each row's id, label and split (about 20 bytes), never the rows, above 1 GiB of them.
+    Raises: InputError for bad input.
+    """
+    raw = read_source(data, seed, tasks).materialize()
+    columns = raw.schema().names
+    index = _index(raw, columns)
+    classes = _count_classes(index["label"])
+    dealt = deal(index, data, seed)
+    tokenizer = _train_tokenizer(raw, data, columns) if "text_0" in columns else None
+    writer = _ShardWriter(run, dealt.places, None if tokenizer is None else tokenizer.to_str())
+    sharded = _in_shards(raw, dealt, tasks)
+    if raw.size_bytes() <= _IN_MEMORY_BYTES:
+        written = sharded.map_batches(writer, batch_size=None, batch_format="pyarrow", concurrency=tasks)
+    else:
+        written = sharded.groupby("shard").map_groups(writer, batch_format="pyarrow")
+    shards = [Shard(**row) for row in written.take_all()]
+    shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.index))
+    if tokenizer is not None:
+        run.write_bytes(f"{EXAMPLES}/tokenizer.json", tokenizer.to_str().encode())
+        inputs = InputSpec("tokens", data.max_length, "int32", tokenizer.get_vocab_size())
+    else:
+        inputs = _feature_spec(raw)
+    manifest = Manifest(classes, inputs, tuple(shards))
+    manifest.save(run)
+    return manifest
+
+
+def _index(raw: ray.data.Dataset, columns: list[str]) -> dict[str, NDArray[Any]]:
+    names = [name for name in ("example_id", "label", "split") if name in columns]
+    batches = list(raw.select_columns(names).iter_batches(batch_size=None, batch_format="numpy"))
+    index = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
+    order = np.argsort(index["example_id"], kind="stable")
+    index = {name: values[order] for name, values in index.items()}
+    ids = index["example_id"]
+    if (twice := np.flatnonzero(ids[1:] == ids[:-1])).size:
+        raise InputError(f"example_id {ids[twice[0]]} stands twice; expected unique ids; drop one of the rows")
+    return index
+
+
+def _count_classes(labels: NDArray[np.int32]) -> int:
+    present = np.unique(labels[labels >= 0])
+    classes = int(present.max()) + 1 if present.size else 0
+    if classes < 2:
+        raise InputError(f"label: found {classes} class(es), expected at least 2; check data.columns.label")
+    if len(present) < classes:
+        absent = min(set(range(classes)) - set(present.tolist()))
+        raise InputError(
+            f"label: class {absent} of 0 to {classes - 1} has no example; expected every class; renumber the labels"
+        )
+    return classes
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """The shard number of every row, and the place (split, index) of every shard."""
+
+    example_id: NDArray[np.int64]  # ascending
+    shard: NDArray[np.int32]
+    places: tuple[tuple[str, int], ...]
+
+
+def deal(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> Dealt:
+    """Deal rows to splits and shards, pseudo-randomly but the same way every time.
+
+    Args: index: `example_id` ascending, `label`, and `split` where the source comes split, of equal lengths.
+    Returns: every split's rows in equally full shards (to one row), their number a multiple of `data.streams`.
+    Raises: InputError when a labelled split would be empty.
+    """
+    rows_of = _split(index, data, seed)
+    shard = np.empty(len(index["label"]), np.int32)
+    places: list[tuple[str, int]] = []
+    for split in SPLITS:
+        rows = rows_of[split]
+        if not len(rows):
+            if split != "unlabelled":
+                raise InputError(
+                    f"data.source {data.source}: none of its {len(shard)} rows is left for the {split} split; give "
+                    "more rows or change data.validation, data.test or data.labelled"
+                )
+            continue
+        rounds = -(-len(rows) // (data.shard_rows * data.streams))
+        for number, piece in enumerate(np.array_split(rows, rounds * data.streams)):
+            shard[piece] = len(places)
+            places.append((split, number))
+    return Dealt(index["example_id"], shard, tuple(places))
+
+
+def _split(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> dict[str, NDArray[np.int64]]:
+    labels = index["label"]
+    splits = index.get("split", np.full(len(labels), "train", object))
+    shuffled = np.random.default_rng([seed, 0x5EED]).permutation(len(labels))
+    rows_of = {split: shuffled[splits[shuffled] == split] for split in SPLITS}
+    total = len(rows_of["train"])
+    for split, share in (("validation", data.validation), ("test", data.test)):
+        if not len(rows_of[split]):
+            taken = round(share * total)
+            rows_of[split], rows_of["train"] = rows_of["train"][:taken], rows_of["train"][taken:]
+    known = labels[rows_of["train"]] >= 0
+    labelled, unlabelled = rows_of["train"][known], rows_of["train"][~known]
+    kept = len(labelled) if data.labelled is None else data.labelled
+    rows_of["train"] = labelled[:kept]
+    rows_of["unlabelled"] = np.concatenate([rows_of["unlabelled"], labelled[kept:], unlabelled])
+    return rows_of
+
+
+def _train_tokenizer(raw: ray.data.Dataset, data: DataConfig, columns: list[str]) -> Tokenizer:
+    """A tokenizer for the training part: neither validation nor test texts shape a source's own split."""
+    names = [name for name in ("text_0", "text_1") if name in columns]
+
+    def texts() -> Iterator[str]:
+        for batch in raw.iter_batches(batch_size=None, batch_format="pyarrow"):
+            if "split" in columns:
+                batch = batch.filter(pc.is_in(batch["split"], pa.array(["train", "unlabelled"])))
+            for name in names:
+                yield from batch[name].to_pylist()
+
+    return train_tokenizer(texts(), data.vocabulary, data.max_length)
+
+
+def _in_shards(raw: ray.data.Dataset, dealt: Dealt, tasks: int) -> ray.data.Dataset:
+    """Rows with their shard number; small sources come as one block per shard."""
+    numbered = _ShardNumber(dealt.example_id, dealt.shard)
+    if raw.size_bytes() > _IN_MEMORY_BYTES:
+        return raw.map_batches(numbered, batch_format="pyarrow", concurrency=tasks)
+    tables = [table for table in ray.get(raw.to_arrow_refs()) if table.num_rows]
+    table = numbered(pa.concat_tables(tables, promote_options="permissive"))
+    table = table.take(pc.sort_indices(table["shard"]))
+    counts = np.bincount(dealt.shard)
+    starts = np.cumsum(counts) - counts
+    return ray.data.from_arrow([table.slice(s, n) for s, n in zip(starts, counts, strict=True)])
+
+
+class _ShardNumber:
+    """Adds the column `shard`."""
+
+    def __init__(self, example_id: NDArray[np.int64], shard: NDArray[np.int32]) -> None:
+        self._example_id = example_id
+        self._shard = shard
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        places = np.searchsorted(self._example_id, batch["example_id"].to_numpy())
+        return batch.append_column("shard", pa.array(self._shard[places]))
+
+
+class _ShardWriter:
+    """Encodes and writes one shard; its rows come together, in any order."""
+
+    def __init__(self, run: RunDirectory, places: tuple[tuple[str, int], ...], tokenizer: str | None) -> None:
+        self._run = run
+        self._places = places
+        self._tokenizer = tokenizer
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        rows = rows.take(pc.sort_indices(rows["example_id"]))
+        split, index = self._places[rows["shard"][0].as_py()]
+        ids = rows["example_id"].to_numpy()
+        shard = Shard(split, index, len(ids), hash_ids(ids))
+        labels = np.full(len(ids), -1, np.int32) if split == "unlabelled" else rows["label"].to_numpy()
+        columns = {"example_id": ids, "label": labels, "inputs": self._encode(rows)}
+        write_table(self._run, f"{EXAMPLES}/{shard.name}", columns)
+        return pa.table({name: [value] for name, value in vars(shard).items()})
+
+    def _encode(self, rows: pa.Table) -> pa.Array:
+        if self._tokenizer is None:
+            return rows["features"]
+        texts = [rows[name].to_pylist() for name in ("text_0", "text_1") if name in rows.column_names]
+        encoded = encode_texts(Tokenizer.from_str(self._tokenizer), texts)
+        offsets = np.cumsum([0, *(len(row) for row in encoded)])
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(np.concatenate(encoded)))
+
+
+def _feature_spec(raw: ray.data.Dataset) -> InputSpec:
+    kind = raw.schema().base_schema.field("features").type
+    return InputSpec("features", kind.list_size, str(kind.value_type).replace("float", "float32"))

@@ -1,0 +1,112 @@
+"""Example shards: their places, their manifest, and reading one into arrays."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from raykd.artifacts import EXAMPLES, RunDirectory, fingerprint
+from raykd.data.encoding import PAD_ID, InputSpec
+from raykd.errors import InputError
+
+SPLITS = ("train", "unlabelled", "validation", "test")
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file of examples; `ids` is the SHA-256 of its example ids in row order."""
+
+    split: str
+    index: int
+    rows: int
+    ids: str
+
+    @property
+    def name(self) -> str:
+        """Path within the examples, and within any folder aligned with them."""
+        return f"{self.split}/part-{self.index:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the example shards hold."""
+
+    classes: int
+    inputs: InputSpec
+    shards: tuple[Shard, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any row, its place or its encoding."""
+        return fingerprint(asdict(self))
+
+    def of(self, *splits: str) -> tuple[Shard, ...]:
+        """The shards of these splits, in order."""
+        return tuple(shard for split in splits for shard in self.shards if shard.split == split)
+
+    def rows(self, *splits: str) -> int:
+        """Rows in these splits."""
+        return sum(shard.rows for shard in self.of(*splits))
+
+    def save(self, run: RunDirectory) -> None:
+        """Publish beside the shards."""
+        run.write_json(f"{EXAMPLES}/manifest.json", {"fingerprint": self.fingerprint, **asdict(self)})
+
+
+def read_manifest(run: RunDirectory) -> Manifest:
+    """The manifest of the run's examples. Raises: FileNotFoundError before ingestion."""
+    values = run.read_json(f"{EXAMPLES}/manifest.json")
+    shards = tuple(Shard(**shard) for shard in values["shards"])
+    return Manifest(values["classes"], InputSpec(**values["inputs"]), shards)
+
+
+def hash_ids(ids: NDArray[np.int64]) -> str:
+    """SHA-256 of example ids in order."""
+    return hashlib.sha256(np.ascontiguousarray(ids, np.int64).tobytes()).hexdigest()
+
+
+def write_table(run: RunDirectory, path: str, columns: Mapping[str, Any]) -> None:
+    """Publish columns as one zstd-compressed Parquet file, at once."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
+    run.write_bytes(path, sink.getvalue())
+
+
+def read_table(run: RunDirectory, path: str) -> pa.Table:
+    """A Parquet file of the run. Raises: FileNotFoundError, or pyarrow's error for a damaged file."""
+    return pq.read_table(pa.BufferReader(run.read_bytes(path)))
+
+
+def read_examples(run: RunDirectory, shard: Shard, inputs: InputSpec) -> Arrays:
+    """A shard's rows.
+
+    Returns: `example_id` int64 [rows], `label` int32 [rows], `lengths` int32 [rows] and `inputs` [rows, length],
+    token ids padded at the end.
+    Raises: InputError when the file's ids are not those that the manifest names.
+    """
+    path = f"{EXAMPLES}/{shard.name}"
+    table = read_table(run, path)
+    ids = table["example_id"].to_numpy()
+    if hash_ids(ids) != shard.ids:
+        raise InputError(f"{run.path(path)}: its ids are not those of the manifest; delete {EXAMPLES}/ to rebuild it")
+    values = table["inputs"].combine_chunks()
+    if inputs.kind == "tokens":
+        padded, lengths = _padded(values, inputs.length)
+    else:
+        padded = values.flatten().to_numpy().reshape(len(ids), inputs.length)
+        lengths = np.full(len(ids), inputs.length, np.int32)
+    return {"example_id": ids, "label": table["label"].to_numpy(), "lengths": lengths, "inputs": padded}
+
+
+def _padded(lists: pa.ListArray, length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int32)
+    padded = np.full((len(lists), length), PAD_ID, np.int32)
+    padded[np.arange(length) < lengths[:, None]] = lists.flatten().to_numpy()
+    return padded, lengths

@@ -1,0 +1,1 @@
+"""From teachers' cached logits to students, by recipe and stage."""

@@ -1,0 +1,82 @@
+"""Logits store: a teacher writes it once; every student, stage and trial reads it.
+
+`logits/<teacher>/<split>/part-00000.parquet` stands beside each example shard with the same rows in the same
+order: `example_id` and raw float16 logits, which serve any temperature.
+"""
+
+import hashlib
+import time
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raykd.artifacts import RunDirectory, logits_folder
+from raykd.data.feed import Reader
+from raykd.data.shards import Manifest, Shard, read_manifest, write_table
+from raykd.errors import InputError
+from raykd.models.build import ModelSpec
+from raykd.train.checkpoint import WEIGHTS
+from raykd.train.job import Report
+from raykd.train.predict import Predictor, load_model
+
+SCORED_SPLITS = ("train", "unlabelled")
+
+
+def missing_shards(run: RunDirectory, teacher: str, manifest: Manifest) -> list[int]:
+    """Positions in `manifest.of(*SCORED_SPLITS)` that have no logits yet."""
+    shards = manifest.of(*SCORED_SPLITS)
+    return [i for i, shard in enumerate(shards) if not run.exists(f"{logits_folder(teacher)}/{shard.name}")]
+
+
+def score(teacher: str, weights: str, spec: ModelSpec, run: RunDirectory, report: Report) -> dict[str, Any]:
+    """Write the logits of every scored row, going on where an earlier attempt stopped.
+
+    Args: weights: folder of the teacher's weights.
+    Returns: rows scored now, and seconds.
+    """
+    manifest = read_manifest(run)
+    check_store(run, teacher, weights, manifest)
+    begun, rows = time.perf_counter(), 0
+    reader = Reader(run, manifest.of(*SCORED_SPLITS), manifest.inputs)
+    missing = missing_shards(run, teacher, manifest)
+    predictor = Predictor(load_model(run, weights, spec)) if missing else None
+    for count, position in enumerate(missing, start=1):
+        arrays = reader.read(position)
+        assert predictor is not None
+        logits = predictor.logits(arrays)[:, 0]
+        _write(run, teacher, reader.shards[position], arrays["example_id"], logits)
+        rows += len(logits)
+        seconds = time.perf_counter() - begun
+        folder = logits_folder(teacher)
+        report({"folder": folder, "share": count / len(missing), "examples_per_second": rows / seconds})
+    return {"rows": rows, "seconds": time.perf_counter() - begun}
+
+
+def _write(run: RunDirectory, teacher: str, shard: Shard, ids: Any, logits: Any) -> None:
+    values = pa.array(np.ascontiguousarray(logits, np.float16).ravel())
+    columns = {"example_id": ids, "logits": pa.FixedSizeListArray.from_arrays(values, logits.shape[1])}
+    write_table(run, f"{logits_folder(teacher)}/{shard.name}", columns)
+
+
+def check_store(run: RunDirectory, teacher: str, weights: str, manifest: Manifest) -> None:
+    """Claim the store for these weights and examples.
+
+    Raises: InputError when it holds logits of others, naming both.
+    """
+    path = f"{logits_folder(teacher)}/manifest.json"
+    wanted = {
+        "teacher_weights": hashlib.sha256(run.read_bytes(f"{weights}/{WEIGHTS}")).hexdigest(),
+        "examples": manifest.fingerprint,
+        "dtype": "float16",
+        "classes": manifest.classes,
+        "rows": manifest.rows(*SCORED_SPLITS),
+    }
+    found = run.read_json(path) if run.exists(path) else wanted
+    for key, value in wanted.items():
+        if found[key] != value:
+            raise InputError(
+                f"{run.path(path)}: {key}: found {found[key]}, expected {value}; "
+                f"delete {logits_folder(teacher)}/ to have it scored again"
+            )
+    run.write_json(path, wanted)

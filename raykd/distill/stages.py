@@ -1,0 +1,115 @@
+"""The training runs of teachers and students: which rows, which loss, how long, from which weights."""
+
+import time
+import zlib
+from typing import Any
+
+from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
+from raykd.config import Config, DistillConfig, ModelConfig, TrainingConfig
+from raykd.data.shards import Manifest, read_manifest
+from raykd.distill.recipes import Student
+from raykd.losses import Objective
+from raykd.models.build import ModelSpec
+from raykd.train.checkpoint import load_weights, save_weights
+from raykd.train.job import Report, TrainJob
+from raykd.train.launch import launch
+
+_HARD = Objective(alpha=0.0)
+
+
+def model_spec(config: ModelConfig, manifest: Manifest, heads: int = 1) -> ModelSpec:
+    """The model of a configuration for the run's examples."""
+    return ModelSpec(config, manifest.inputs, manifest.classes, heads)
+
+
+def teacher_job(config: Config, name: str, manifest: Manifest) -> TrainJob:
+    """A teacher learns from the labelled rows."""
+    teacher = config.teacher(name)
+    folder = teacher_folder(name)
+    return _job(config, folder, model_spec(teacher.model, manifest), teacher.training, ("train",), _HARD)
+
+
+def student_jobs(config: Config, student: Student, manifest: Manifest) -> list[TrainJob]:
+    """The student's runs in order: one on hard labels, or stage 1 (if it has epochs) and stage 2."""
+    model = model_spec(config.student.model, manifest, student.heads)
+    if not student.teachers:
+        training = config.student.training
+        return [_job(config, f"{student.folder}/labelled", model, training, ("train",), _HARD)]
+    distill = config.distill
+    logits = tuple(logits_folder(teacher) for teacher in student.teachers)
+    jobs: list[TrainJob] = []
+    pool = tuple(split for split in distill.stage1.pool if manifest.rows(split))
+    if distill.stage1.epochs and pool:
+        soft = _objective(distill, student, alpha=1.0)
+        # Validation labels can't tell the best epoch of soft training: the golden head has not been trained.
+        stage1 = _job(config, f"{student.folder}/stage1", model, distill.stage1, pool, soft, logits, keep_best=False)
+        jobs.append(stage1)
+    both = _objective(distill, student, distill.alpha)
+    initial = jobs[-1].folder if jobs else None
+    stage2 = _job(config, f"{student.folder}/stage2", model, distill.stage2, ("train",), both, logits, initial)
+    return [*jobs, stage2]
+
+
+def _objective(distill: DistillConfig, student: Student, alpha: float) -> Objective:
+    return Objective(alpha, distill.temperature, distill.soft_loss, student.recipe.average)
+
+
+def _job(
+    config: Config,
+    folder: str,
+    model: ModelSpec,
+    training: TrainingConfig,
+    splits: tuple[str, ...],
+    objective: Objective,
+    logits: tuple[str, ...] = (),
+    initial: str | None = None,
+    keep_best: bool = True,
+) -> TrainJob:
+    # A checksum of the folder, so that equally built models start from different weights.
+    seed = training.seed if training.seed is not None else zlib.crc32(folder.encode())
+    return TrainJob(
+        folder=folder,
+        model=model,
+        training=training,
+        seed=(seed + 1_000_003 * config.seed) % 2**31,
+        splits=splits,
+        objective=objective,
+        streams=config.data.streams,
+        cache_mib=config.data.cache_mib,
+        logits=logits,
+        initial=initial,
+        keep_best=keep_best,
+    )
+
+
+def train_teacher(config: Config, name: str, run: RunDirectory, report: Report) -> dict[str, Any]:
+    """Train a teacher. Returns: seconds, and what its history says (see `summary`)."""
+    begun = time.perf_counter()
+    launch(teacher_job(config, name, read_manifest(run)), run, report)
+    return {"seconds": time.perf_counter() - begun, **summary(run, [teacher_folder(name)])}
+
+
+def train_student(config: Config, student: Student, run: RunDirectory, report: Report) -> dict[str, Any]:
+    """Train a student through its stages; a finished stage is not repeated. Returns: as `train_teacher`."""
+    begun = time.perf_counter()
+    jobs = student_jobs(config, student, read_manifest(run))
+    for job in jobs:
+        if not run.exists(f"{job.folder}/history.json"):
+            launch(job, run, report)
+    save_weights(run, student.folder, load_weights(run, jobs[-1].folder))
+    return {"seconds": time.perf_counter() - begun, **summary(run, [job.folder for job in jobs])}
+
+
+def summary(run: RunDirectory, folders: list[str]) -> dict[str, Any]:
+    """Rates over all epochs of these trainings, and the last one's best validation accuracy."""
+    histories = [run.read_json(f"{folder}/history.json") for folder in folders]
+    epochs = [epoch for history in histories for epoch in history]
+    seconds = sum(epoch["seconds"] for epoch in epochs)
+    best = min(histories[-1], key=lambda epoch: epoch["validation_loss"])
+    return {
+        "epochs": len(epochs),
+        "training_seconds": seconds,
+        "stall_fraction": sum(epoch["stall_fraction"] * epoch["seconds"] for epoch in epochs) / seconds,
+        "examples_per_second": sum(epoch["examples_per_second"] * epoch["seconds"] for epoch in epochs) / seconds,
+        "validation_accuracy": best["validation_accuracy"],
+    }

@@ -1,0 +1,1 @@
+"""Quality and speed of teachers, students and ensembles on the test split."""

@@ -1,0 +1,143 @@
+"""The evaluation: every model and ensemble once on the test split, at the very end."""
+
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from raykd.artifacts import EVALUATION, RunDirectory, teacher_folder
+from raykd.config import Config
+from raykd.data.feed import Reader
+from raykd.data.shards import Arrays, read_manifest
+from raykd.distill.recipes import MANY_ON_MANY, ONE_ON_ONE, students
+from raykd.distill.stages import model_spec
+from raykd.ensemble import average
+from raykd.evaluate.quality import quality
+from raykd.evaluate.speed import speed
+from raykd.models.build import count_parameters
+from raykd.train.job import Report
+from raykd.train.predict import BATCH, Predictor, load_model, probabilities_of
+
+_BYTES_PER_PARAMETER = 4
+
+Kind = Literal["teacher", "teacher_ensemble", "student", "student_ensemble"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the results: one model, or several that predict together."""
+
+    name: str
+    kind: Kind
+    recipe: str | None
+    members: tuple[str, ...]
+
+
+def entries(config: Config, best_teacher: str) -> list[Entry]:
+    """The lines of the results; members are the folders of trained models."""
+    teachers = [teacher.name for teacher in config.teachers]
+    lines = [Entry(f"teacher/{name}", "teacher", None, (teacher_folder(name),)) for name in teachers]
+    lines.append(Entry("teacher_ensemble", "teacher_ensemble", None, tuple(map(teacher_folder, teachers))))
+    for recipe in config.distill.recipes:
+        trained = students([recipe], teachers)
+        if recipe == ONE_ON_ONE.name:
+            trained = [student for student in trained if student.teachers == (best_teacher,)]
+            lines.append(Entry("student/one_on_one", "student", recipe, (trained[0].folder,)))
+            continue
+        for student in trained:
+            name = student.folder.replace("students/", "student/")
+            lines.append(Entry(name, "student", recipe, (student.folder,)))
+        if recipe == MANY_ON_MANY.name:
+            folders = tuple(student.folder for student in trained)
+            lines.append(Entry("ensemble/many_on_many", "student_ensemble", recipe, folders))
+    return lines
+
+
+def best_teacher(config: Config, run: RunDirectory) -> str:
+    """The teacher with the highest validation accuracy; the first of equals."""
+    return max(
+        (teacher.name for teacher in config.teachers),
+        key=lambda name: float(run.facts(teacher_folder(name))["validation_accuracy"]),
+    )
+
+
+def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any]:
+    """Measure every model and ensemble on the test split and publish `evaluation/models.json`."""
+    begun = time.perf_counter()
+    manifest = read_manifest(run)
+    shards = list(Reader(run, manifest.of("test"), manifest.inputs).all())
+    rows = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
+    lines = entries(config, best_teacher(config, run))
+    folders = sorted({folder for line in lines for folder in line.members})
+    predictors, parameters, predictions = {}, {}, {}
+    for count, folder in enumerate(folders, start=1):
+        model = load_model(run, folder, _spec(config, folder, manifest))
+        predictors[folder], parameters[folder] = Predictor(model), count_parameters(model)
+        predictions[folder] = probabilities_of(predictors[folder].logits(rows))
+        report({"folder": EVALUATION, "share": 0.5 * count / len(folders)})
+    [teachers] = [line for line in lines if line.kind == "teacher_ensemble"]
+    reference = average([predictions[folder] for folder in teachers.members])
+    batch = _timing_batch(rows)
+    models = []
+    for count, line in enumerate(lines, start=1):
+        predicted = average([predictions[folder] for folder in line.members])
+        size = sum(parameters[folder] for folder in line.members)
+        models.append(
+            {
+                "name": line.name,
+                "kind": line.kind,
+                "recipe": line.recipe,
+                **quality(predicted, rows["label"], reference, config.seed),
+                "parameters": size,
+                "bytes": size * _BYTES_PER_PARAMETER,
+                **speed([predictors[folder] for folder in line.members], batch),
+            }
+        )
+        report({"folder": EVALUATION, "share": 0.5 + 0.5 * count / len(lines)})
+    best = f"teacher/{best_teacher(config, run)}"
+    compared = compare(models, best)
+    run.write_json(f"{EVALUATION}/models.json", {"best_teacher": best, "device": _device(), "models": compared})
+    return {"rows": len(rows["label"]), "seconds": time.perf_counter() - begun}
+
+
+def compare(models: Sequence[dict[str, Any]], best_teacher: str) -> list[dict[str, Any]]:
+    """Each model with its retention of accuracy and its speed-up, against the best teacher and the ensemble."""
+    best = next(model for model in models if model["name"] == best_teacher)
+    together = next(model for model in models if model["kind"] == "teacher_ensemble")
+    return [
+        {
+            **model,
+            "retention": model["accuracy"] / best["accuracy"],
+            "retention_ensemble": model["accuracy"] / together["accuracy"],
+            "speedup": model["examples_per_second"] / best["examples_per_second"],
+            "speedup_ensemble": model["examples_per_second"] / together["examples_per_second"],
+        }
+        for model in models
+    ]
+
+
+def _spec(config: Config, folder: str, manifest: Any) -> Any:
+    for teacher in config.teachers:
+        if folder == teacher_folder(teacher.name):
+            return model_spec(teacher.model, manifest)
+    names = [teacher.name for teacher in config.teachers]
+    [student] = [student for student in students(config.distill.recipes, names) if student.folder == folder]
+    return model_spec(config.student.model, manifest, student.heads)
+
+
+def _timing_batch(rows: Arrays) -> Any:
+    """The first rows of the test split, padded as they would be served together."""
+    return rows["inputs"][:BATCH, : int(rows["lengths"][:BATCH].max())]
+
+
+def _device() -> str:
+    import tensorflow as tf
+
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    accelerators = tf.config.list_logical_devices("GPU")
+    if accelerators:
+        return f"{len(accelerators)} x {tf.config.experimental.get_device_details(accelerators[0])}"
+    return f"{platform.machine()} processor, {threads} thread(s)"

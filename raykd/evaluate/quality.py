@@ -1,0 +1,66 @@
+"""Quality of predicted probabilities against true labels.
+
+Axes: B rows, C classes.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score, log_loss, roc_auc_score
+
+ECE_BINS = 15
+_RESAMPLES = 2000
+_SMALLEST = 1e-12
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int32]
+
+
+def quality(probabilities_BC: Floats, labels_B: Labels, reference_BC: Floats, seed: int) -> dict[str, float | list[float]]:
+    """All quality figures of one model.
+
+    Args: reference: the teacher ensemble's probabilities, for `agreement`; seed: of the bootstrap.
+    Returns: accuracy and its 95 % bootstrap interval, auc (several classes: the mean of each against the rest),
+    f1_macro, nll in nats, brier (summed over classes, 0 to 2), ece, agreement.
+    """
+    predicted_B = probabilities_BC.argmax(axis=1)
+    right_B = predicted_B == labels_B
+    classes = np.arange(probabilities_BC.shape[1])
+    return {
+        "accuracy": float(right_B.mean()),
+        "accuracy_ci95": accuracy_interval(right_B, seed),
+        "auc": _auc(probabilities_BC, labels_B),
+        "f1_macro": float(f1_score(labels_B, predicted_B, labels=classes, average="macro", zero_division=0.0)),
+        "nll": float(log_loss(labels_B, np.maximum(probabilities_BC, _SMALLEST), labels=classes)),
+        "brier": float(((probabilities_BC - (labels_B[:, None] == classes)) ** 2).sum(axis=1).mean()),
+        "ece": expected_calibration_error(probabilities_BC, labels_B),
+        "agreement": float((predicted_B == reference_BC.argmax(axis=1)).mean()),
+    }
+
+
+def accuracy_interval(right_B: NDArray[np.bool_], seed: int) -> list[float]:
+    """95 % percentile bootstrap interval of the share of True.
+
+    Resampling n rows with replacement draws a binomial number of right ones, so that is drawn directly.
+    """
+    rng = np.random.default_rng(seed)
+    shares = rng.binomial(len(right_B), right_B.mean(), _RESAMPLES) / len(right_B)
+    return [float(bound) for bound in np.quantile(shares, [0.025, 0.975])]
+
+
+def expected_calibration_error(probabilities_BC: Floats, labels_B: Labels) -> float:
+    """Mean gap between confidence and accuracy over `ECE_BINS` equal bins of confidence, weighted by rows.
+
+    Source: Guo et al. 2017, eq. 3.
+    """
+    confidence_B = probabilities_BC.max(axis=1)
+    right_B = probabilities_BC.argmax(axis=1) == labels_B
+    bins_B = np.minimum((confidence_B * ECE_BINS).astype(int), ECE_BINS - 1)
+    gap_by_bin = np.bincount(bins_B, weights=right_B - confidence_B, minlength=ECE_BINS)
+    return float(np.abs(gap_by_bin).sum() / len(labels_B))
+
+
+def _auc(probabilities_BC: Floats, labels_B: Labels) -> float:
+    if probabilities_BC.shape[1] == 2:
+        return float(roc_auc_score(labels_B, probabilities_BC[:, 1]))
+    one_hot_BC = labels_B[:, None] == np.arange(probabilities_BC.shape[1])
+    return float(roc_auc_score(one_hot_BC, probabilities_BC, average="macro"))

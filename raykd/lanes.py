@@ -1,0 +1,145 @@
+"""Lanes: Ray actors that work side by side, each with TensorFlow loaded once, and the board they report to."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError, RayTaskError
+
+from raykd.artifacts import RunDirectory
+from raykd.data.feed import FEED_CPUS
+from raykd.errors import InputError
+from raykd.schedule import Step, ready
+
+_POLL_SECONDS = 0.25
+
+Event = dict[str, Any]
+
+
+@ray.remote(num_cpus=0)
+class Board:
+    """Collects events of all lanes until the driver fetches them."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+
+    def post(self, event: Event) -> None:
+        """Add an event."""
+        self._events.append(event)
+
+    def fetch(self) -> list[Event]:
+        """The events since the last call."""
+        events, self._events = self._events, []
+        return events
+
+
+@ray.remote
+class Lane:
+    """Performs one step at a time."""
+
+    def __init__(self, number: int, threads: int, run: RunDirectory, board: ActorHandle, verbose: bool) -> None:
+        self._number = number
+        self._run = run
+        self._board = board
+        if not verbose:
+            _silence()
+        from raykd.train.strategy import use_threads
+
+        use_threads(threads)
+
+    def perform(self, step: Step) -> tuple[float, float]:
+        """Do the step's work and mark it done; returns when it began and ended, in Unix seconds."""
+        begun = time.time()
+        self._report(step, "started", {})
+        self._run.begin(step.name, step.fingerprint)
+        facts = step.work(self._run, lambda event: self._report(step, "progress", event))
+        self._run.finish(step.name, step.fingerprint, **facts)
+        self._report(step, "finished", facts)
+        return begun, time.time()
+
+    def _report(self, step: Step, kind: str, values: dict[str, Any]) -> None:
+        self._board.post.remote({"lane": self._number, "step": step.name, "kind": kind, **values})
+
+
+def _silence() -> None:
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import logging
+
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.train").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+
+
+class Lanes:
+    """A fixed number of lanes; a lane that dies is replaced and its step taken up again.
+
+    Args: count: lanes; threads: that each computes with; max_failures: lanes replaced before giving up.
+    """
+
+    def __init__(self, run: RunDirectory, count: int, threads: int, max_failures: int, verbose: bool) -> None:
+        self._run = run
+        self._threads = threads
+        self._failures_left = max_failures
+        self._verbose = verbose
+        self._board = Board.remote()
+        self._idle = {number: self._new(number) for number in range(count)}
+
+    def _new(self, number: int) -> ActorHandle:
+        # Each lane leaves room for the Ray Data task that feeds it: a feed without a CPU would starve it.
+        lane = Lane.options(num_cpus=self._threads - FEED_CPUS)
+        return lane.remote(number, self._threads, self._run, self._board, self._verbose)
+
+    def perform(self, steps: Sequence[Step], show: Callable[[Event], None]) -> list[tuple[Step, float, float]]:
+        """Do all steps, each as soon as what it needs is done and a lane is free.
+
+        Args: steps: without those that are done already; show: gets every event.
+        Returns: each step with the Unix times at which it began and ended.
+        Raises: the step's error; RuntimeError when lanes keep dying.
+        """
+        names = {step.name for step in steps}
+        steps = [_without_done_needs(step, names) for step in steps]
+        running: dict[Any, tuple[Step, int, ActorHandle]] = {}
+        times: dict[str, tuple[Step, float, float]] = {}
+        while len(times) < len(steps):
+            busy = {step.name for step, _, _ in running.values()}
+            for step in ready(steps, times, busy)[: len(self._idle)]:
+                number, lane = self._idle.popitem()
+                running[lane.perform.remote(step)] = step, number, lane
+            finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+            for event in ray.get(self._board.fetch.remote()):
+                show(event)
+            for reference in finished:
+                step, number, lane = running.pop(reference)
+                try:
+                    times[step.name] = step, *ray.get(reference)
+                    self._idle[number] = lane
+                except RayActorError as error:
+                    self._idle[number] = self._replace(number, step, error, show)
+                except RayTaskError as error:
+                    raise _cause(error) from None
+        return list(times.values())
+
+    def _replace(
+        self, number: int, step: Step, error: RayActorError, show: Callable[[Event], None]
+    ) -> ActorHandle:
+        if not self._failures_left:
+            raise RuntimeError(f"{step.name}: its lane died and no replacement is left: {error}") from error
+        self._failures_left -= 1
+        show({"lane": number, "step": step.name, "kind": "restarted"})
+        return self._new(number)
+
+
+def _without_done_needs(step: Step, names: set[str]) -> Step:
+    from dataclasses import replace
+
+    return replace(step, needs=tuple(need for need in step.needs if need in names))
+
+
+def _cause(error: RayTaskError) -> Exception:
+    """Bad input keeps its type and one line; anything else keeps its trace."""
+    return InputError(str(error.cause)) if isinstance(error.cause, InputError) else error

@@ -1,0 +1,1 @@
+"""Teachers and students: bodies by name from the configuration, and the heads on top of them."""

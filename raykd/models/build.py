@@ -1,0 +1,79 @@
+"""A model from its configuration: body by type, then one head, or a golden head and one per teacher.
+
+Axes: B batch, K heads, C classes.
+"""
+
+import importlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from raykd.config import CustomModelConfig, ModelConfig
+from raykd.data.encoding import InputSpec
+from raykd.errors import InputError
+from raykd.models import features, text
+
+_TEXT: dict[str, Callable[..., keras.Model]] = {
+    "cross_encoder": text.cross_encoder,
+    "bi_encoder": text.bi_encoder,
+    "bilstm": text.bilstm,
+}
+_FEATURES: dict[str, Callable[..., keras.Model]] = {"mlp": features.mlp, "cnn": features.cnn}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All that it takes to build a model: its configuration, its inputs, its outputs."""
+
+    config: ModelConfig
+    inputs: InputSpec
+    classes: int
+    heads: int = 1
+
+
+def build(spec: ModelSpec, seed: int) -> keras.Model:
+    """A model from inputs [B, length] to logits [B, heads, classes], its weights drawn with `seed`.
+
+    Head 0 is the golden head. Raises: InputError when the model can't read these inputs, or a function of
+    the user's own can't be imported or returns something else than a body.
+    """
+    keras.utils.set_random_seed(seed)
+    body = _body(spec)
+    outputs = keras.layers.Dense(spec.heads * spec.classes, name="heads", dtype="float32")(body.output)
+    logits_BKC = keras.layers.Reshape((spec.heads, spec.classes), name="logits")(outputs)
+    return keras.Model(body.input, logits_BKC)
+
+
+def _body(spec: ModelSpec) -> keras.Model:
+    config = spec.config
+    if isinstance(config, CustomModelConfig):
+        return _custom(config, spec.inputs)
+    builders = _TEXT if spec.inputs.kind == "tokens" else _FEATURES
+    if config.type not in builders:
+        raise InputError(
+            f"model.type: {config.type} can't read {spec.inputs.kind}; expected one of {', '.join(builders)}"
+        )
+    return builders[config.type](config, spec.inputs)
+
+
+def _custom(config: CustomModelConfig, inputs: InputSpec) -> keras.Model:
+    module, _, name = config.type.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"model.type: {config.type}: {error}; put the module on PYTHONPATH") from error
+    body = function(inputs, **config.options)
+    if not isinstance(body, keras.Model) or len(body.outputs) != 1 or len(body.output.shape) != 2:
+        raise InputError(
+            f"model.type: {config.type} returned {type(body).__name__}, expected a keras.Model from "
+            f"[batch, {inputs.length}] to [batch, width]"
+        )
+    return body
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Numbers that training sets."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)

@@ -1,0 +1,99 @@
+"""Bodies that read token ids: cross-encoder, bi-encoder and BiLSTM.
+
+Axes: B batch, L length, W width.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from raykd.config import BiEncoderConfig, BiLSTMConfig, CrossEncoderConfig
+from raykd.data.encoding import PAD_ID, InputSpec
+from raykd.models.transformer import TextEmbedding, TransformerBlock, encode, segments
+
+_WIDTH_PER_HEAD = 32
+
+
+def _heads(width: int, asked: int | None = None) -> int:
+    return asked or max(1, width // _WIDTH_PER_HEAD)
+
+
+@keras.saving.register_keras_serializable(package="raykd")
+class TokenMask(keras.layers.Layer):
+    """True where an id is of text `segment`, or of either text where `segment` is None; bool [B, L]."""
+
+    def __init__(self, segment: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.segment = segment
+
+    def call(self, ids_BL: Any) -> Any:
+        """Mark."""
+        if self.segment is None:
+            return ops.not_equal(ids_BL, PAD_ID)
+        return ops.equal(segments(ids_BL), self.segment)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "segment": self.segment}
+
+
+@keras.saving.register_keras_serializable(package="raykd")
+class MaskedPool(keras.layers.Layer):
+    """Mean or maximum over the positions that a mask marks: [B, L, W], bool [B, L] -> [B, W]."""
+
+    def __init__(self, how: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.how = how
+
+    def call(self, states_BLW: Any, mask_BL: Any) -> Any:
+        """Pool."""
+        mask_BL1 = mask_BL[:, :, None]
+        if self.how == "max":
+            return ops.max(ops.where(mask_BL1, states_BLW, -1e9), axis=1)
+        weights = ops.cast(mask_BL1, states_BLW.dtype)
+        return ops.sum(states_BLW * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "how": self.how}
+
+
+def cross_encoder(config: CrossEncoderConfig, inputs: InputSpec) -> keras.Model:
+    """Ids [B, L] -> state of [CLS] beside the mean of all states, [B, 2 * width]."""
+    ids = keras.Input((None,), dtype="int32", name="inputs")
+    mask = TokenMask()(ids)
+    embedding = TextEmbedding(inputs.vocabulary, inputs.length, config.width)
+    blocks = [TransformerBlock(_heads(config.width, config.heads), config.dropout) for _ in range(config.layers)]
+    states = encode(ids, embedding, blocks, mask)
+    pooled = keras.layers.Concatenate()([states[:, 0], MaskedPool("mean")(states, mask)])
+    return keras.Model(ids, pooled)
+
+
+def bi_encoder(config: BiEncoderConfig, inputs: InputSpec) -> keras.Model:
+    """Ids [B, L] -> the two texts' means u and v, encoded apart, as [u, v, |u - v|, u * v], [B, 4 * width]."""
+    ids = keras.Input((None,), dtype="int32", name="inputs")
+    embedding = TextEmbedding(inputs.vocabulary, inputs.length, config.width, mark_matches=False)
+    blocks = [TransformerBlock(_heads(config.width), config.dropout) for _ in range(config.layers)]
+    states = embedding(ids)
+    masks = [TokenMask(segment)(ids) for segment in (0, 1)]
+    means = []
+    for mask in masks:
+        own = states
+        for block in blocks:
+            own = block(own, mask)
+        means.append(MaskedPool("mean")(own, mask))
+    query, passage = means
+    compared = [query, passage, ops.absolute(query - passage), query * passage]
+    return keras.Model(ids, keras.layers.Concatenate()(compared))
+
+
+def bilstm(config: BiLSTMConfig, inputs: InputSpec) -> keras.Model:
+    """Ids [B, L] -> maximum over positions of a bidirectional LSTM's states, [B, 2 * width]."""
+    ids = keras.Input((None,), dtype="int32", name="inputs")
+    mask = TokenMask()(ids)
+    states = TextEmbedding(inputs.vocabulary, inputs.length, config.width)(ids)
+    for _ in range(config.layers):
+        cell = keras.layers.LSTM(config.width, return_sequences=True, dropout=config.dropout)
+        states = keras.layers.Bidirectional(cell)(states, mask=mask)
+    return keras.Model(ids, MaskedPool("max")(states, mask))

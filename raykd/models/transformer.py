@@ -1,0 +1,134 @@
+"""Pre-norm transformer blocks and the embedding of an encoded text or pair.
+
+Axes: B batch, L length, W width, H heads, D width per head.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from raykd.data.encoding import CLS_ID, PAD_ID, SEP_ID
+
+
+def _initializer() -> keras.initializers.Initializer:
+    """BERT's; a new one for each weight, since an initializer repeats the values of its seed."""
+    return keras.initializers.TruncatedNormal(stddev=0.02)
+
+
+def segments(ids_BL: Any) -> Any:
+    """0 for the first text with its [SEP], 1 for the second with its own, -1 for padding; int32 [B, L]."""
+    is_separator = ops.cast(ops.equal(ids_BL, SEP_ID), "int32")
+    before = ops.cumsum(is_separator, axis=1) - is_separator
+    return ops.where(ops.equal(ids_BL, PAD_ID), -1, ops.minimum(before, 1))
+
+
+def matches(ids_BL: Any, segments_BL: Any) -> Any:
+    """1 where a token also stands in the other text, else 0; int32 [B, L]."""
+    same_BLL = ops.equal(ids_BL[:, :, None], ids_BL[:, None, :])
+    other_BLL = ops.equal(segments_BL[:, :, None] + segments_BL[:, None, :], 1)  # 0 and 1; padding gives -2 to 0
+    word_BL = ops.greater(ids_BL, max(CLS_ID, SEP_ID))
+    found_BL = ops.any(ops.logical_and(same_BLL, other_BLL), axis=2)
+    return ops.cast(ops.logical_and(found_BL, word_BL), "int32")
+
+
+@keras.saving.register_keras_serializable(package="raykd")
+class TextEmbedding(keras.layers.Layer):
+    """Sum of token, position, segment and match embeddings, normalised.
+
+    Call: ids int32 [B, L] -> [B, L, width].
+    """
+
+    def __init__(self, vocabulary: int, length: int, width: int, mark_matches: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.vocabulary, self.length, self.width, self.mark_matches = vocabulary, length, width, mark_matches
+
+    def build(self, input_shape: Any) -> None:
+        """Create the tables."""
+        self.tokens = self.add_weight(shape=(self.vocabulary, self.width), initializer=_initializer(), name="tokens")
+        self.positions = self.add_weight(shape=(self.length, self.width), initializer=_initializer(), name="positions")
+        # One small table: segment (2) and match (2), so that one look-up serves both.
+        self.marks = self.add_weight(shape=(4, self.width), initializer=_initializer(), name="marks")
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-6)
+        self.norm.build((None, None, self.width))
+
+    def call(self, ids_BL: Any) -> Any:
+        """Embed."""
+        segments_BL = segments(ids_BL)
+        marks_BL = ops.maximum(segments_BL, 0)
+        if self.mark_matches:
+            marks_BL += 2 * matches(ids_BL, segments_BL)
+        total = ops.take(self.tokens, ids_BL, axis=0) + ops.take(self.marks, marks_BL, axis=0)
+        return self.norm(total + self.positions[: ops.shape(ids_BL)[1]])
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        own = {name: getattr(self, name) for name in ("vocabulary", "length", "width", "mark_matches")}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="raykd")
+class TransformerBlock(keras.layers.Layer):
+    """Self-attention and a GELU feed-forward of four times the width, each after a norm and added back.
+
+    Call: states [B, L, W], mask bool [B, L] (True: a token) -> [B, L, W].
+    """
+
+    def __init__(self, heads: int, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.heads, self.dropout = heads, dropout
+
+    def build(self, states_shape: Any, mask_shape: Any = None) -> None:
+        """Create weights and sub-layers."""
+        width = states_shape[-1]
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-6)
+        self.query_key_value = keras.layers.Dense(3 * width, kernel_initializer=_initializer())
+        self.attention_output = keras.layers.Dense(width, kernel_initializer=_initializer())
+        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-6)
+        self.expand = keras.layers.Dense(4 * width, kernel_initializer=_initializer())
+        self.contract = keras.layers.Dense(width, kernel_initializer=_initializer())
+        self.drop = keras.layers.Dropout(self.dropout)
+        flat = (None, width)
+        for layer in (self.query_key_value, self.attention_output, self.expand):
+            layer.build(flat)
+        self.contract.build((None, 4 * width))
+        self.attention_norm.build((None, None, width))
+        self.feed_forward_norm.build((None, None, width))
+
+    def call(self, states_BLW: Any, mask_BL: Any, training: bool = False) -> Any:
+        """Attend and transform."""
+        attended = self._attend(self.attention_norm(states_BLW), mask_BL)
+        states_BLW = states_BLW + self.drop(attended, training=training)
+        hidden = self._flat(self.expand, self.feed_forward_norm(states_BLW))
+        # The tanh form: exact GELU becomes Erfc in ONNX, which onnxruntime refuses.
+        hidden = self._flat(self.contract, ops.gelu(hidden, approximate=True))
+        return states_BLW + self.drop(hidden, training=training)
+
+    def _flat(self, layer: keras.layers.Layer, states: Any) -> Any:
+        """Apply a dense layer to [B * L, width]: one plain matrix product is faster than a batched one."""
+        batch, length, width = ops.shape(states)[0], ops.shape(states)[1], states.shape[-1]
+        return ops.reshape(layer(ops.reshape(states, (-1, width))), (batch, length, layer.units))
+
+    def _attend(self, states_BLW: Any, mask_BL: Any) -> Any:
+        batch, length, width = ops.shape(states_BLW)[0], ops.shape(states_BLW)[1], states_BLW.shape[-1]
+        depth = width // self.heads
+        mixed = self._flat(self.query_key_value, states_BLW)
+        mixed = ops.transpose(ops.reshape(mixed, (batch, length, 3, self.heads, depth)), (2, 0, 3, 1, 4))
+        query_BHLD, key_BHLD, value_BHLD = mixed[0] * depth**-0.5, mixed[1], mixed[2]
+        scores_BHLL = ops.matmul(query_BHLD, ops.transpose(key_BHLD, (0, 1, 3, 2)))
+        scores_BHLL += ops.where(mask_BL, 0.0, -1e9)[:, None, None, :]
+        context_BHLD = ops.matmul(ops.softmax(scores_BHLL, axis=-1), value_BHLD)
+        context_BLW = ops.reshape(ops.transpose(context_BHLD, (0, 2, 1, 3)), (batch, length, width))
+        return self._flat(self.attention_output, context_BLW)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "heads": self.heads, "dropout": self.dropout}
+
+
+def encode(inputs: Any, embedding: TextEmbedding, blocks: list[TransformerBlock], mask: Any) -> Any:
+    """Embed ids and run them through the blocks; returns normalised states [B, L, W]."""
+    states = embedding(inputs)
+    for block in blocks:
+        states = block(states, mask)
+    return keras.layers.LayerNormalization(epsilon=1e-6)(states)

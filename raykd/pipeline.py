@@ -1,0 +1,152 @@
+"""The whole job, top to bottom: ingest, teachers, logits, students by recipe, evaluation, report."""
+
+import time
+from functools import partial
+from typing import Any
+
+import yaml
+
+from raykd.artifacts import EVALUATION, EXAMPLES, RunDirectory, fingerprint, logits_folder, teacher_folder
+from raykd.cluster import connect, lanes_for
+from raykd.config import Config
+from raykd.console import Console
+from raykd.distill.recipes import Student, students
+from raykd.schedule import Step, covered_seconds, unfinished
+
+_FORMAT = 1  # Raise it when a step's output changes for the same settings.
+_SCHEMA = 1  # of evaluation.json
+
+Facts = dict[str, Any]
+
+
+def run(config: Config, *, address: str | None = None, verbose: bool = False) -> Facts:
+    """Run what is not done yet of the whole job.
+
+    Args: address: of a running Ray cluster; None starts Ray on this machine. verbose: let Ray's and
+    TensorFlow's own messages through.
+    Returns: the evaluation, as `evaluation.json` in the run directory has it.
+    Raises: InputError for bad input.
+    """
+    begun = time.time()
+    directory = RunDirectory.at(config.storage_path, config.name)
+    directory.prepare()
+    directory.write_bytes("config.yaml", yaml.safe_dump(config.model_dump(), sort_keys=False).encode())
+    ingestion, *steps = plan(config)
+    missing = unfinished([ingestion, *steps], directory)
+    with Console(config, directory.root, len(steps) + 1, len(missing)) as console:
+        times: list[tuple[Step, float, float]] = []
+        if missing:
+            with connect(address, verbose) as cluster:
+                # Before the lanes: it uses every core, and they would hold most of them.
+                if ingestion in missing:
+                    _ingest(config, directory, ingestion, cluster.cpus, console)
+                lanes = lanes_for(config, cluster, directory, verbose)
+                times = lanes.perform([step for step in missing if step is not ingestion], console.show)
+        if times or not directory.exists("evaluation.json"):
+            directory.write_json("evaluation.json", _evaluation(config, directory, steps, times, begun))
+        evaluation: Facts = directory.read_json("evaluation.json")
+        _report(config, directory, evaluation)
+        console.results(evaluation, directory.path("report.html"))
+    return evaluation
+
+
+def plan(config: Config) -> list[Step]:
+    """Every step of the job, ingestion first, in the order of priority."""
+    from raykd.data.sources import source_fingerprint
+
+    teachers = [teacher.name for teacher in config.teachers]
+    data = config.data.model_dump(exclude={"cache_mib"})
+    examples = fingerprint(_FORMAT, source_fingerprint(config.data), data, config.seed)
+    made = {EXAMPLES: examples}
+    steps = [Step(EXAMPLES, examples, _no_work, trains=False)]
+
+    def add(name: str, work: Any, needs: list[str], *settings: Any, trains: bool = True) -> None:
+        made[name] = fingerprint(name, *settings, *(made[need] for need in needs))
+        steps.append(Step(name, made[name], work, tuple(needs), trains))
+
+    for teacher in config.teachers:
+        settings = teacher.model_dump()
+        add(teacher_folder(teacher.name), partial(_train_teacher, config, teacher.name), [EXAMPLES], settings)
+    for name in teachers:
+        add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)])
+    # Students of all teachers are the last that can start: let them not wait for the others.
+    for student in sorted(students(config.distill.recipes, teachers), key=lambda student: -len(student.teachers)):
+        needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
+        settings = config.distill.model_dump(exclude={"recipes"}) if student.teachers else None
+        add(student.folder, partial(_train_student, config, student), needs, config.student.model_dump(), settings)
+    everything = [step.name for step in steps if step.name != EXAMPLES]
+    add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, trains=False)
+    return steps
+
+
+# The work of each step. It runs in a lane, so TensorFlow is imported there and not by the driver.
+
+
+def _no_work(run: RunDirectory, report: Any) -> Facts:
+    raise AssertionError("ingestion is run by the driver, before the lanes")
+
+
+def _train_teacher(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.stages import train_teacher
+
+    return train_teacher(config, name, run, report)
+
+
+def _score(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
+    from raykd.data.shards import read_manifest
+    from raykd.distill.logits import score
+    from raykd.distill.stages import model_spec
+
+    spec = model_spec(config.teacher(name).model, read_manifest(run))
+    return score(name, teacher_folder(name), spec, run, report)
+
+
+def _train_student(config: Config, student: Student, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.stages import train_student
+
+    return train_student(config, student, run, report)
+
+
+def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:
+    from raykd.evaluate.evaluation import evaluate
+
+    return evaluate(config, run, report)
+
+
+def _ingest(config: Config, run: RunDirectory, step: Step, cpus: int, console: Console) -> None:
+    from raykd.data.ingest import ingest
+
+    begun = time.perf_counter()
+    console.show({"kind": "started", "step": step.name})
+    run.begin(step.name, step.fingerprint)
+    manifest = ingest(run, config.data, config.seed, cpus)
+    facts = {"rows": sum(shard.rows for shard in manifest.shards), "seconds": time.perf_counter() - begun}
+    run.finish(step.name, step.fingerprint, **facts)
+    console.show({"kind": "finished", "step": step.name, **facts})
+
+
+def _evaluation(
+    config: Config, run: RunDirectory, steps: list[Step], times: list[tuple[Step, float, float]], begun: float
+) -> Facts:
+    measured = run.read_json(f"{EVALUATION}/models.json")
+    names = [EXAMPLES, *(step.name for step in steps)]
+    wanted = ("seconds", "stall_fraction", "examples_per_second")
+    facts = {name: run.facts(name) for name in names}
+    wall = time.time() - begun
+    return {
+        "schema": _SCHEMA,
+        "metric": "accuracy",
+        "seed": config.seed,
+        "device": measured["device"],
+        "best_teacher": measured["best_teacher"],
+        "wall_seconds": wall,
+        "stages": [{"name": name, **{key: facts[name].get(key) for key in wanted}} for name in names],
+        "models": measured["models"],
+        "training_share": covered_seconds([(start, end) for step, start, end in times if step.trains]) / wall,
+    }
+
+
+def _report(config: Config, run: RunDirectory, evaluation: Facts) -> None:
+    from raykd.report.html import write_report
+
+    write_report(config, run, evaluation)

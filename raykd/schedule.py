@@ -1,0 +1,51 @@
+"""Steps that depend on one another, and which of them can start: decisions only, no Ray."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raykd.artifacts import RunDirectory
+
+Work = Callable[[RunDirectory, Callable[[dict[str, Any]], None]], dict[str, Any]]
+"""Does a step's work: takes the run directory and a reporter, returns facts for the done marker."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One unit of work with one output folder, done once for its settings.
+
+    Args:
+        name: also the output folder, relative to the run directory.
+        fingerprint: of the step's settings and of the steps it needs.
+        needs: names of the steps that come before it.
+        trains: whether its time counts as training or scoring.
+    """
+
+    name: str
+    fingerprint: str
+    work: Work = field(compare=False)
+    needs: tuple[str, ...] = ()
+    trains: bool = True
+
+
+def ready(steps: Sequence[Step], done: Collection[str], running: Collection[str]) -> list[Step]:
+    """The steps that can start now, in the order given, which is their priority."""
+    return [
+        step
+        for step in steps
+        if step.name not in done and step.name not in running and all(need in done for need in step.needs)
+    ]
+
+
+def unfinished(steps: Sequence[Step], run: RunDirectory) -> list[Step]:
+    """The steps whose output is missing or of other settings, in order."""
+    return [step for step in steps if not run.is_done(step.name, step.fingerprint)]
+
+
+def covered_seconds(intervals: Sequence[tuple[float, float]]) -> float:
+    """Length of the union of intervals (start, end)."""
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total

@@ -1,0 +1,1 @@
+"""One training loop under any strategy, its checkpoints, and launching it."""

@@ -1,0 +1,105 @@
+"""Weights and checkpoints as NumPy archives: no pickle, one file, any filesystem."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raykd.artifacts import RunDirectory
+from raykd.errors import InputError
+
+WEIGHTS = "weights.npz"
+_CHECKPOINT = "checkpoint.npz"
+
+Values = list[NDArray[Any]]
+
+
+@dataclass
+class Progress:
+    """Where a training stands."""
+
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = -1
+    best_loss: float = float("inf")
+    seconds: float = 0.0
+
+    def epochs_without_gain(self) -> int:
+        """Epochs finished since the best one."""
+        return len(self.history) - 1 - self.best_epoch
+
+
+@dataclass
+class Checkpoint:
+    """All that is needed to go on as if nothing had happened."""
+
+    progress: Progress
+    model: Values
+    optimizer: Values
+    best: Values
+
+
+def values_of(variables: Sequence[Any]) -> Values:
+    """Copies of the variables' values."""
+    return [np.array(variable) for variable in variables]
+
+
+def assign(variables: Sequence[Any], values: Values, source: str) -> None:
+    """Set variables. Raises: InputError when number or shapes differ."""
+    expected = [tuple(variable.shape) for variable in variables]
+    found = [value.shape for value in values]
+    if expected != found:
+        raise InputError(f"{source}: its {len(found)} weights don't fit the model's {len(expected)}; train it again")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def save_weights(run: RunDirectory, folder: str, values: Values) -> None:
+    """Publish a model's weights."""
+    run.write_bytes(f"{folder}/{WEIGHTS}", _pack({"model": values}))
+
+
+def load_weights(run: RunDirectory, folder: str) -> Values:
+    """What `save_weights` wrote. Raises: FileNotFoundError."""
+    return _unpack(run.read_bytes(f"{folder}/{WEIGHTS}"))[0]["model"]
+
+
+def save_checkpoint(run: RunDirectory, folder: str, checkpoint: Checkpoint) -> None:
+    """Publish a checkpoint in place of the one before."""
+    lists = {"model": checkpoint.model, "optimizer": checkpoint.optimizer, "best": checkpoint.best}
+    run.write_bytes(f"{folder}/{_CHECKPOINT}", _pack(lists, asdict(checkpoint.progress)))
+
+
+def load_checkpoint(run: RunDirectory, folder: str) -> Checkpoint | None:
+    """The last checkpoint, or None where there is none."""
+    path = f"{folder}/{_CHECKPOINT}"
+    if not run.exists(path):
+        return None
+    lists, progress = _unpack(run.read_bytes(path))
+    return Checkpoint(Progress(**progress), lists["model"], lists["optimizer"], lists["best"])
+
+
+def delete_checkpoint(run: RunDirectory, folder: str) -> None:
+    """Drop the checkpoint of a finished training."""
+    run.delete(f"{folder}/{_CHECKPOINT}")
+
+
+def _pack(lists: Mapping[str, Values], state: Any = None) -> bytes:
+    arrays = {f"{name}/{i:05d}": value for name, values in lists.items() for i, value in enumerate(values)}
+    header = json.dumps({"counts": {name: len(values) for name, values in lists.items()}, "state": state})
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, header=np.frombuffer(header.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _unpack(content: bytes) -> tuple[dict[str, Values], Any]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        header = json.loads(archive["header"].tobytes())
+        lists = {
+            name: [archive[f"{name}/{i:05d}"] for i in range(count)] for name, count in header["counts"].items()
+        }
+    return lists, header["state"]

@@ -1,0 +1,51 @@
+"""What one training is: a value that travels to the process that trains."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from raykd.artifacts import RunDirectory
+from raykd.config import TrainingConfig
+from raykd.data.feed import Feed, Reader, bytes_in_memory
+from raykd.data.order import Order
+from raykd.data.shards import Manifest
+from raykd.losses import Objective
+from raykd.models.build import ModelSpec
+
+Report = Callable[[dict[str, Any]], None]
+"""Takes progress events: plain values by name."""
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One training run of one model.
+
+    Args:
+        folder: where weights, history and checkpoints go, relative to the run directory.
+        splits: the splits whose rows train, in order.
+        logits: folders of the teachers' logits, in the order of the heads; empty for hard labels alone.
+        initial: folder of the weights to start from; None draws them with `seed`.
+        keep_best: keep the epoch with the best validation loss and stop early; else keep the last.
+    """
+
+    folder: str
+    model: ModelSpec
+    training: TrainingConfig
+    seed: int
+    splits: tuple[str, ...]
+    objective: Objective
+    streams: int
+    cache_mib: int
+    logits: tuple[str, ...] = ()
+    initial: str | None = None
+    keep_best: bool = True
+
+    def order(self, manifest: Manifest) -> Order:
+        """The order in which its rows are read."""
+        return Order(manifest.of(*self.splits), self.streams, self.training.batch_size, self.seed)
+
+    def feed(self, run: RunDirectory, manifest: Manifest) -> Feed:
+        """Its rows, as batches for one worker."""
+        size = bytes_in_memory(manifest.rows(*self.splits), manifest.inputs, len(self.logits), manifest.classes)
+        reader = Reader(run, manifest.of(*self.splits), manifest.inputs, self.logits)
+        return Feed(reader, self.order(manifest), cached=size <= self.cache_mib << 20)
