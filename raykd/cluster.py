@@ -12,7 +12,12 @@ from raykd.config import Config
 if TYPE_CHECKING:
     from raykd.lanes import Lanes
 
-_LOCAL_OBJECT_STORE = 1 << 30  # bytes; it spills to disk beyond
+_LOCAL_SETTINGS = {
+    "include_dashboard": False,
+    "object_store_memory": 1 << 30,  # bytes; it spills to disk beyond
+    # A worker process takes seconds to start: one that read for a training waits for the next.
+    "_system_config": {"idle_worker_killing_time_threshold_ms": 600_000},
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ def connect(address: str | None, verbose: bool) -> Iterator[Cluster]:
     if not joined:
         # A local Ray never outlives this process; a cluster's address may also come from RAY_ADDRESS.
         elsewhere = address or os.environ.get("RAY_ADDRESS")
-        local = {} if elsewhere else {"object_store_memory": _LOCAL_OBJECT_STORE, "include_dashboard": False}
+        local = {} if elsewhere else _LOCAL_SETTINGS
         ray.init(
             address=elsewhere or "local",
             logging_level="WARNING" if verbose else "ERROR",

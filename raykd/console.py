@@ -21,6 +21,8 @@ class Console:
 
     def __init__(self, config: Config, run: str, steps: int, missing: int) -> None:
         self._console = rich.console.Console()
+        if not self._console.is_terminal:
+            self._console.width = 160  # A log has no edge to wrap at.
         self._running: dict[str, Event] = {}
         self._begun: dict[str, float] = {}
         self._steps, self._finished = steps, steps - missing
@@ -79,7 +81,7 @@ class Console:
 
     def results(self, evaluation: dict[str, Any], report: str) -> None:
         """Print the table of all models and where the report is."""
-        table = Table(title=f"test split, {evaluation['device']}", title_justify="left")
+        table = Table(title=f"test split, {evaluation['device']}", title_justify="left", box=None, header_style="dim")
         table.add_column("model")
         for name in ("accuracy", "95 % interval", "AUC", "agreement", "parameters", "examples/s", "retention", "speed-up"):
             table.add_column(name, justify="right")

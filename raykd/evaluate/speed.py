@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from raykd.train.predict import Predictor
 
-_SECONDS = 1.0  # of measuring, at least
+_SECONDS = 0.4  # of measuring, at least
 _REPEATS = 5  # at least
 
 

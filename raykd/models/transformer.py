@@ -95,10 +95,10 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_norm.build((None, None, width))
         self.feed_forward_norm.build((None, None, width))
 
-    def call(self, states_BLW: Any, mask_BL: Any, training: bool = False) -> Any:
+    def call(self, states: Any, mask: Any, training: bool = False) -> Any:
         """Attend and transform."""
-        attended = self._attend(self.attention_norm(states_BLW), mask_BL)
-        states_BLW = states_BLW + self.drop(attended, training=training)
+        attended = self._attend(self.attention_norm(states), mask)
+        states_BLW = states + self.drop(attended, training=training)
         hidden = self._flat(self.expand, self.feed_forward_norm(states_BLW))
         # The tanh form: exact GELU becomes Erfc in ONNX, which onnxruntime refuses.
         hidden = self._flat(self.contract, ops.gelu(hidden, approximate=True))
