@@ -46,6 +46,7 @@ class DataConfig(_Section):
     validation: Fraction = Field(0.1, description="share of the rows held out for choosing, where none comes")
     test: Fraction = Field(0.2, description="share of the rows held out for the final evaluation, where none comes")
     shard_rows: int = Field(4096, ge=1, description="most rows in one Parquet shard")
+    bucket: int = Field(16, ge=1, description="token batches are padded to a multiple of it; each width compiles once")
     streams: int = Field(8, ge=1, description="parallel row streams; batch sizes are multiples of it")
     cache_mib: int = Field(256, ge=0, description="keep a split in the worker's memory up to this size, MiB")
 
@@ -147,6 +148,7 @@ class TrainingConfig(_Section):
     clip_norm: float = Field(1.0, gt=0, description="largest global norm of the gradient")
     patience: int = Field(2, ge=1, description="stop after so many epochs without a better validation loss")
     steps_per_call: int = Field(16, ge=1, description="most training steps in one call into TensorFlow")
+    jit_compile: bool = Field(True, description="compile the step with XLA: slower to start, then faster")
     seed: int | None = Field(None, description="weights, dropout and row order; default: derived from `seed`")
 
 

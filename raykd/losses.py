@@ -23,7 +23,7 @@ def hard_cross_entropy(labels_B: Tensor, logits_BC: Tensor) -> Tensor:
     return tf.where(known_B, loss_B, 0.0)
 
 
-def soft_kl(teacher_logits_BC: Tensor, student_logits_BC: Tensor, temperature: float) -> Tensor:
+def soft_kl(teacher_logits_BC: Tensor, student_logits_BC: Tensor, temperature: Tensor | float) -> Tensor:
     """T²-scaled KL divergence from the softened teacher to the softened student.
 
     Args: logits [B, C], any float type; temperature > 0.
@@ -35,7 +35,7 @@ def soft_kl(teacher_logits_BC: Tensor, student_logits_BC: Tensor, temperature: f
     return temperature**2 * tf.reduce_sum(tf.exp(teacher_BC) * (teacher_BC - student_BC), axis=-1)
 
 
-def logit_mse(teacher_logits_BC: Tensor, student_logits_BC: Tensor, temperature: float) -> Tensor:
+def logit_mse(teacher_logits_BC: Tensor, student_logits_BC: Tensor, temperature: Tensor | float) -> Tensor:
     """Mean over classes of the squared difference of raw logits; `temperature` has no part in it.
 
     Args: logits [B, C], any float type.
@@ -47,10 +47,10 @@ def logit_mse(teacher_logits_BC: Tensor, student_logits_BC: Tensor, temperature:
     return tf.reduce_mean(tf.square(tf.cast(student_logits_BC, tf.float32) - teacher_BC), axis=-1)
 
 
-SOFT_LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"kl": soft_kl, "logit_mse": logit_mse}
+SOFT_LOSSES: dict[str, Callable[[Tensor, Tensor, Any], Tensor]] = {"kl": soft_kl, "logit_mse": logit_mse}
 
 
-def average_teachers(teacher_logits_BNC: Tensor, temperature: float) -> Tensor:
+def average_teachers(teacher_logits_BNC: Tensor, temperature: Tensor | float) -> Tensor:
     """Logits [B, C] float32 of one teacher whose tempered probabilities are the mean of the teachers'.
 
     softmax(result / T) = mean_n softmax(z_n / T), so the average serves any soft loss as one teacher does.
@@ -61,7 +61,7 @@ def average_teachers(teacher_logits_BNC: Tensor, temperature: float) -> Tensor:
     return temperature * (tf.reduce_logsumexp(log_probabilities_BNC, axis=1) - tf.math.log(teachers))
 
 
-def blend(hard_B: Tensor, soft_B: Tensor, labels_B: Tensor, alpha: float) -> Tensor:
+def blend(hard_B: Tensor, soft_B: Tensor, labels_B: Tensor, alpha: Tensor | float) -> Tensor:
     """(1 - alpha) * hard + alpha * soft; where the label is -1 alpha counts as 1. Returns: [B] float32."""
     alpha_B = tf.where(labels_B >= 0, alpha, 1.0)
     return (1.0 - alpha_B) * hard_B + alpha_B * soft_B
@@ -69,31 +69,36 @@ def blend(hard_B: Tensor, soft_B: Tensor, labels_B: Tensor, alpha: float) -> Ten
 
 @dataclass(frozen=True)
 class Objective:
-    """What a student learns from: hard labels, teachers' logits, or both.
+    """How a student learns from hard labels and from teachers' logits.
 
-    alpha 0 is plain training on labels, alpha 1 is soft only (stage 1). With one head, every teacher teaches
-    it; with 1 + N heads, head 0 is golden and head i learns from teacher i alone (Yang et al. 2020).
+    With one head, every teacher teaches it; with 1 + N heads, head 0 is golden and head i learns from
+    teacher i alone (Yang et al. 2020). `average` makes one teacher of all.
     """
 
-    alpha: float = 0.0
-    temperature: float = 1.0
     soft_loss: str = "kl"
     average: bool = False
 
-    def __call__(self, labels_B: Tensor, logits_BKC: Tensor, teacher_logits_BNC: Tensor) -> Tensor:
-        """Loss of each example, [B] float32; `teacher_logits_BNC` may have no teachers where alpha is 0."""
+    def __call__(
+        self,
+        labels_B: Tensor,
+        logits_BKC: Tensor,
+        teacher_logits_BNC: Tensor | None,
+        alpha: Tensor | float,
+        temperature: Tensor | float,
+    ) -> Tensor:
+        """Loss of each example, [B] float32; without teachers the hard loss alone."""
         hard_B = hard_cross_entropy(labels_B, logits_BKC[:, 0])
-        if self.alpha == 0.0:
+        if teacher_logits_BNC is None:
             return hard_B
-        return blend(hard_B, self._soft(logits_BKC, teacher_logits_BNC), labels_B, self.alpha)
+        return blend(hard_B, self._soft(logits_BKC, teacher_logits_BNC, temperature), labels_B, alpha)
 
-    def _soft(self, logits_BKC: Tensor, teacher_logits_BNC: Tensor) -> Tensor:
+    def _soft(self, logits_BKC: Tensor, teacher_logits_BNC: Tensor, temperature: Tensor | float) -> Tensor:
         if self.average:
-            teacher_logits_BNC = average_teachers(teacher_logits_BNC, self.temperature)[:, None]
+            teacher_logits_BNC = average_teachers(teacher_logits_BNC, temperature)[:, None]
         soft_loss = SOFT_LOSSES[self.soft_loss]
         golden_only = logits_BKC.shape[1] == 1
         losses = [
-            soft_loss(teacher_logits_BNC[:, i], logits_BKC[:, 0 if golden_only else i + 1], self.temperature)
+            soft_loss(teacher_logits_BNC[:, i], logits_BKC[:, 0 if golden_only else i + 1], temperature)
             for i in range(teacher_logits_BNC.shape[1])
         ]
         return tf.add_n(losses) / len(losses)

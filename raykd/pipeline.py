@@ -97,8 +97,9 @@ def _score(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
     from raykd.distill.logits import score
     from raykd.distill.stages import model_spec
 
-    spec = model_spec(config.teacher(name).model, read_manifest(run))
-    return score(name, teacher_folder(name), spec, run, report)
+    teacher = config.teacher(name)
+    spec = model_spec(teacher.model, read_manifest(run))
+    return score(name, teacher_folder(name), spec, teacher.training.jit_compile, run, report)
 
 
 def _train_student(config: Config, student: Student, run: RunDirectory, report: Any) -> Facts:

@@ -17,6 +17,7 @@ class InputSpec:
     """What a model reads.
 
     kind "tokens": int32 [length], padded with `PAD_ID`: `[CLS] text [SEP]` or `[CLS] query [SEP] passage [SEP]`.
+    Batches of tokens are padded to a multiple of `bucket`, so that there are few shapes.
     kind "features": `dtype` [length]; uint8 stands for 0..255 and is scaled to 0..1 in the model.
     """
 
@@ -24,6 +25,11 @@ class InputSpec:
     length: int
     dtype: str
     vocabulary: int = 0
+    bucket: int = 1
+
+    def width(self, longest: int) -> int:
+        """Columns of a batch whose longest row has `longest` numbers or ids."""
+        return min(-(-longest // self.bucket) * self.bucket, self.length)
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, max_length: int) -> Tokenizer:

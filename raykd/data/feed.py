@@ -15,7 +15,6 @@ from raykd.data.shards import Arrays, Shard, hash_ids, read_examples, read_table
 from raykd.errors import InputError
 
 FEED_CPUS = 0.25  # A read is short beside the training that it feeds; a lane asks for the rest of its core.
-_BUCKET = 16  # Token batches are padded to a multiple of it: few shapes, little padding.
 
 Visit = tuple[int, int]
 """Epoch, position of the shard."""
@@ -64,11 +63,6 @@ class Reader:
         arrays = self.read(int(position))
         rows = len(arrays["example_id"])
         return {"epoch": np.full(rows, epoch), "position": np.full(rows, position), **arrays}
-
-
-def padded_width(longest: int, limit: int) -> int:
-    """Columns of a token batch whose longest row has `longest` ids."""
-    return min(-(-longest // _BUCKET) * _BUCKET, limit)
 
 
 def bytes_in_memory(manifest_rows: int, inputs: InputSpec, teachers: int, classes: int) -> int:
@@ -164,8 +158,7 @@ class Feed:
         size = self._order.rows_per_stream
         rows = size * len(parts)
         longest = max((int(part[:, 2].max()) for part in parts if len(part)), default=1)
-        tokens = self._reader.inputs.kind == "tokens"
-        width = padded_width(longest, self._reader.inputs.length) if tokens else longest
+        width = self._reader.inputs.width(longest)
         sample = next(iter(self._blocks.values()))
         batch: Arrays = {
             "inputs": np.zeros((rows, width), sample["inputs"].dtype),

@@ -45,7 +45,7 @@ def ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manife
     shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.index))
     if tokenizer is not None:
         run.write_bytes(f"{EXAMPLES}/tokenizer.json", tokenizer.to_str().encode())
-        inputs = InputSpec("tokens", data.max_length, "int32", tokenizer.get_vocab_size())
+        inputs = InputSpec("tokens", data.max_length, "int32", tokenizer.get_vocab_size(), data.bucket)
     else:
         inputs = _feature_spec(raw)
     manifest = Manifest(classes, inputs, tuple(shards))

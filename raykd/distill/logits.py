@@ -16,9 +16,9 @@ from raykd.data.feed import Reader
 from raykd.data.shards import Manifest, Shard, read_manifest, write_table
 from raykd.errors import InputError
 from raykd.models.build import ModelSpec
-from raykd.train.checkpoint import WEIGHTS
+from raykd.train.checkpoint import WEIGHTS, load_weights
 from raykd.train.job import Report
-from raykd.train.predict import Predictor, load_model
+from raykd.train.predict import Predictor
 
 SCORED_SPLITS = ("train", "unlabelled")
 
@@ -29,7 +29,9 @@ def missing_shards(run: RunDirectory, teacher: str, manifest: Manifest) -> list[
     return [i for i, shard in enumerate(shards) if not run.exists(f"{logits_folder(teacher)}/{shard.name}")]
 
 
-def score(teacher: str, weights: str, spec: ModelSpec, run: RunDirectory, report: Report) -> dict[str, Any]:
+def score(
+    teacher: str, weights: str, spec: ModelSpec, jit_compile: bool, run: RunDirectory, report: Report
+) -> dict[str, Any]:
     """Write the logits of every scored row, going on where an earlier attempt stopped.
 
     Args: weights: folder of the teacher's weights.
@@ -40,10 +42,9 @@ def score(teacher: str, weights: str, spec: ModelSpec, run: RunDirectory, report
     begun, rows = time.perf_counter(), 0
     reader = Reader(run, manifest.of(*SCORED_SPLITS), manifest.inputs)
     missing = missing_shards(run, teacher, manifest)
-    predictor = Predictor(load_model(run, weights, spec)) if missing else None
+    predictor = Predictor(spec, load_weights(run, weights), jit_compile)
     for count, position in enumerate(missing, start=1):
         arrays = reader.read(position)
-        assert predictor is not None
         logits = predictor.logits(arrays)[:, 0]
         _write(run, teacher, reader.shards[position], arrays["example_id"], logits)
         rows += len(logits)

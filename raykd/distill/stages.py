@@ -5,7 +5,7 @@ import zlib
 from typing import Any
 
 from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
-from raykd.config import Config, DistillConfig, ModelConfig, TrainingConfig
+from raykd.config import Config, ModelConfig, TrainingConfig
 from raykd.data.shards import Manifest, read_manifest
 from raykd.distill.recipes import Student
 from raykd.losses import Objective
@@ -13,9 +13,6 @@ from raykd.models.build import ModelSpec
 from raykd.train.checkpoint import load_weights, save_weights
 from raykd.train.job import Report, TrainJob
 from raykd.train.launch import launch
-
-_HARD = Objective(alpha=0.0)
-
 
 def model_spec(config: ModelConfig, manifest: Manifest, heads: int = 1) -> ModelSpec:
     """The model of a configuration for the run's examples."""
@@ -26,7 +23,7 @@ def teacher_job(config: Config, name: str, manifest: Manifest) -> TrainJob:
     """A teacher learns from the labelled rows."""
     teacher = config.teacher(name)
     folder = teacher_folder(name)
-    return _job(config, folder, model_spec(teacher.model, manifest), teacher.training, ("train",), _HARD)
+    return _job(config, folder, model_spec(teacher.model, manifest), teacher.training, ("train",))
 
 
 def student_jobs(config: Config, student: Student, manifest: Manifest) -> list[TrainJob]:
@@ -34,24 +31,17 @@ def student_jobs(config: Config, student: Student, manifest: Manifest) -> list[T
     model = model_spec(config.student.model, manifest, student.heads)
     if not student.teachers:
         training = config.student.training
-        return [_job(config, f"{student.folder}/labelled", model, training, ("train",), _HARD)]
+        return [_job(config, f"{student.folder}/labelled", model, training, ("train",))]
     distill = config.distill
-    logits = tuple(logits_folder(teacher) for teacher in student.teachers)
     jobs: list[TrainJob] = []
     pool = tuple(split for split in distill.stage1.pool if manifest.rows(split))
     if distill.stage1.epochs and pool:
-        soft = _objective(distill, student, alpha=1.0)
         # Validation labels can't tell the best epoch of soft training: the golden head has not been trained.
-        stage1 = _job(config, f"{student.folder}/stage1", model, distill.stage1, pool, soft, logits, keep_best=False)
+        stage1 = _job(config, f"{student.folder}/stage1", model, distill.stage1, pool, student, alpha=1.0, keep_best=False)
         jobs.append(stage1)
-    both = _objective(distill, student, distill.alpha)
     initial = jobs[-1].folder if jobs else None
-    stage2 = _job(config, f"{student.folder}/stage2", model, distill.stage2, ("train",), both, logits, initial)
+    stage2 = _job(config, f"{student.folder}/stage2", model, distill.stage2, ("train",), student, distill.alpha, initial)
     return [*jobs, stage2]
-
-
-def _objective(distill: DistillConfig, student: Student, alpha: float) -> Objective:
-    return Objective(alpha, distill.temperature, distill.soft_loss, student.recipe.average)
 
 
 def _job(
@@ -60,8 +50,8 @@ def _job(
     model: ModelSpec,
     training: TrainingConfig,
     splits: tuple[str, ...],
-    objective: Objective,
-    logits: tuple[str, ...] = (),
+    student: Student | None = None,
+    alpha: float = 0.0,
     initial: str | None = None,
     keep_best: bool = True,
 ) -> TrainJob:
@@ -73,10 +63,12 @@ def _job(
         training=training,
         seed=(seed + 1_000_003 * config.seed) % 2**31,
         splits=splits,
-        objective=objective,
+        objective=Objective(config.distill.soft_loss, student is not None and student.recipe.average),
+        alpha=alpha,
+        temperature=config.distill.temperature,
         streams=config.data.streams,
         cache_mib=config.data.cache_mib,
-        logits=logits,
+        logits=() if student is None else tuple(logits_folder(teacher) for teacher in student.teachers),
         initial=initial,
         keep_best=keep_best,
     )

@@ -11,15 +11,16 @@ import numpy as np
 from raykd.artifacts import EVALUATION, RunDirectory, teacher_folder
 from raykd.config import Config
 from raykd.data.feed import Reader
-from raykd.data.shards import Arrays, read_manifest
+from raykd.data.shards import Arrays, Manifest, read_manifest
 from raykd.distill.recipes import MANY_ON_MANY, ONE_ON_ONE, students
 from raykd.distill.stages import model_spec
 from raykd.ensemble import average
 from raykd.evaluate.quality import quality
 from raykd.evaluate.speed import speed
-from raykd.models.build import count_parameters
+from raykd.models.build import ModelSpec, count_parameters
+from raykd.train.checkpoint import load_weights
 from raykd.train.job import Report
-from raykd.train.predict import BATCH, Predictor, load_model, probabilities_of
+from raykd.train.predict import BATCH, Predictor, probabilities_of
 
 _BYTES_PER_PARAMETER = 4
 
@@ -74,13 +75,14 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     folders = sorted({folder for line in lines for folder in line.members})
     predictors, parameters, predictions = {}, {}, {}
     for count, folder in enumerate(folders, start=1):
-        model = load_model(run, folder, _spec(config, folder, manifest))
-        predictors[folder], parameters[folder] = Predictor(model), count_parameters(model)
+        spec, jit_compile = _spec(config, folder, manifest)
+        predictors[folder] = Predictor(spec, load_weights(run, folder), jit_compile)
+        parameters[folder] = count_parameters(spec)
         predictions[folder] = probabilities_of(predictors[folder].logits(rows))
         report({"folder": EVALUATION, "share": 0.5 * count / len(folders)})
     [teachers] = [line for line in lines if line.kind == "teacher_ensemble"]
     reference = average([predictions[folder] for folder in teachers.members])
-    batch = _timing_batch(rows)
+    batch = _timing_batch(rows, manifest)
     models = []
     for count, line in enumerate(lines, start=1):
         predicted = average([predictions[folder] for folder in line.members])
@@ -119,18 +121,18 @@ def compare(models: Sequence[dict[str, Any]], best_teacher: str) -> list[dict[st
     ]
 
 
-def _spec(config: Config, folder: str, manifest: Any) -> Any:
+def _spec(config: Config, folder: str, manifest: Manifest) -> tuple[ModelSpec, bool]:
     for teacher in config.teachers:
         if folder == teacher_folder(teacher.name):
-            return model_spec(teacher.model, manifest)
+            return model_spec(teacher.model, manifest), teacher.training.jit_compile
     names = [teacher.name for teacher in config.teachers]
     [student] = [student for student in students(config.distill.recipes, names) if student.folder == folder]
-    return model_spec(config.student.model, manifest, student.heads)
+    return model_spec(config.student.model, manifest, student.heads), config.student.training.jit_compile
 
 
-def _timing_batch(rows: Arrays) -> Any:
+def _timing_batch(rows: Arrays, manifest: Manifest) -> Any:
     """The first rows of the test split, padded as they would be served together."""
-    return rows["inputs"][:BATCH, : int(rows["lengths"][:BATCH].max())]
+    return rows["inputs"][:BATCH, : manifest.inputs.width(int(rows["lengths"][:BATCH].max()))]
 
 
 def _device() -> str:

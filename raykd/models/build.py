@@ -6,11 +6,12 @@ Axes: B batch, K heads, C classes.
 import importlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 
+from raykd.artifacts import fingerprint
 from raykd.config import CustomModelConfig, ModelConfig
 from raykd.data.encoding import InputSpec
 from raykd.errors import InputError
@@ -32,6 +33,11 @@ class ModelSpec:
     inputs: InputSpec
     classes: int
     heads: int = 1
+
+    @property
+    def key(self) -> str:
+        """Equal for models with the same graph."""
+        return fingerprint(self.config.model_dump(), asdict(self.inputs), self.classes, self.heads)
 
 
 def build(spec: ModelSpec, seed: int) -> keras.Model:
@@ -74,6 +80,6 @@ def _custom(config: CustomModelConfig, inputs: InputSpec) -> keras.Model:
     return body
 
 
-def count_parameters(model: keras.Model) -> int:
+def count_parameters(spec: ModelSpec) -> int:
     """Numbers that training sets."""
-    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    return sum(math.prod(weight.shape) for weight in build(spec, seed=0).trainable_weights)

@@ -26,7 +26,6 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = -1
     best_loss: float = float("inf")
-    seconds: float = 0.0
 
     def epochs_without_gain(self) -> int:
         """Epochs finished since the best one."""

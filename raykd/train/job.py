@@ -34,6 +34,8 @@ class TrainJob:
     seed: int
     splits: tuple[str, ...]
     objective: Objective
+    alpha: float
+    temperature: float
     streams: int
     cache_mib: int
     logits: tuple[str, ...] = ()

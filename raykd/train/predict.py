@@ -1,43 +1,63 @@
-"""Prediction with a trained model: logits for rows of any length, in batches of like length."""
+"""Prediction with trained weights: logits for rows of any length, in batches of like length.
 
+Axes: B batch, K heads, C classes.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from raykd.artifacts import RunDirectory
-from raykd.data.feed import padded_width
 from raykd.data.shards import Arrays
 from raykd.models.build import ModelSpec, build
-from raykd.train.checkpoint import assign, load_weights
 
 BATCH = 256
 
+_GRAPHS: dict[tuple[str, bool], "_Graph"] = {}
 
-def load_model(run: RunDirectory, folder: str, spec: ModelSpec) -> keras.Model:
-    """The model that was trained into a folder. Raises: FileNotFoundError, InputError where it doesn't fit."""
-    model = build(spec, seed=0)
-    assign(model.variables, load_weights(run, folder), folder)
-    return model
+
+class _Graph:
+    """A model as a function of its weights: compiled once per process, whatever weights it is given."""
+
+    def __init__(self, spec: ModelSpec, jit_compile: bool) -> None:
+        self._model = build(spec, seed=0)
+        place = {id(variable): i for i, variable in enumerate(self._model.variables)}
+        self._trainable = [place[id(variable)] for variable in self._model.trainable_variables]
+        self._others = [place[id(variable)] for variable in self._model.non_trainable_variables]
+        weights = [tf.TensorSpec(variable.shape, variable.dtype) for variable in self._model.variables]
+        inputs = tf.TensorSpec((None, *self._model.input.shape[1:]), self._model.input.dtype)
+        self.call = tf.function(self._forward, input_signature=[weights, inputs], jit_compile=jit_compile)
+
+    def _forward(self, weights: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
+        trainable = [weights[i] for i in self._trainable]
+        others = [weights[i] for i in self._others]
+        logits_BKC, _ = self._model.stateless_call(trainable, others, inputs, training=False)
+        return logits_BKC
+
+
+def _graph(spec: ModelSpec, jit_compile: bool) -> _Graph:
+    key = spec.key, jit_compile
+    if key not in _GRAPHS:
+        _GRAPHS[key] = _Graph(spec, jit_compile)
+    return _GRAPHS[key]
 
 
 class Predictor:
-    """Runs a model without training it; one graph serves every batch and length."""
+    """A model with certain weights.
 
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
-        self._tokens = model.input.shape[1] is None
-        spec = tf.TensorSpec((None, *model.input.shape[1:]), model.input.dtype)
-        self._call = tf.function(self._forward, input_signature=[spec])
+    Args: weights: values in the order of `model.variables`, as `load_weights` gives them.
+    """
 
-    def _forward(self, inputs: tf.Tensor) -> tf.Tensor:
-        return self._model(inputs, training=False)
+    def __init__(self, spec: ModelSpec, weights: Sequence[Any], jit_compile: bool) -> None:
+        self._graph = _graph(spec, jit_compile)
+        self._inputs = spec.inputs
+        self._weights = [tf.convert_to_tensor(value) for value in weights]
 
     def batch(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Logits float32 [rows, heads, classes] of inputs [rows, length], in one call."""
-        logits: NDArray[np.float32] = self._call(tf.constant(inputs)).numpy()
+        logits: NDArray[np.float32] = self._graph.call(self._weights, tf.constant(inputs)).numpy()
         return logits
 
     def logits(self, rows: Arrays) -> NDArray[np.float32]:
@@ -49,10 +69,11 @@ class Predictor:
         pieces = []
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
-            inputs = rows["inputs"][chosen]
-            if self._tokens:
-                inputs = inputs[:, : padded_width(int(rows["lengths"][chosen].max()), inputs.shape[1])]
-            pieces.append(self.batch(inputs))
+            inputs = rows["inputs"][chosen, : self._inputs.width(int(rows["lengths"][chosen].max()))]
+            # Full batches only: XLA compiles every shape anew.
+            full = np.zeros((BATCH, inputs.shape[1]), inputs.dtype)
+            full[: len(chosen)] = inputs
+            pieces.append(self.batch(full)[: len(chosen)])
         sorted_logits = np.concatenate(pieces)
         logits = np.empty_like(sorted_logits)
         logits[order] = sorted_logits

@@ -1,0 +1,113 @@
+"""What the numbers say, in sentences: the summary, the frontier and the text beside each plot."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from raykd.report.curves import Curve, Measure
+from raykd.report.wording import NBSP, interval, percent
+
+Model = dict[str, Any]
+
+
+def frontier(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of the points that no other beats, slowest first.
+
+    Args: points: (examples per second, accuracy). One point beats another when it is at least as good in both
+    and better in one; so equal points stand or fall together.
+    """
+
+    def beaten(x: float, y: float) -> bool:
+        return any(u >= x and v >= y and (u > x or v > y) for u, v in points)
+
+    kept = [index for index, (x, y) in enumerate(points) if not beaten(x, y)]
+    return sorted(kept, key=lambda index: points[index][0])
+
+
+def highlighted(models: Sequence[Model]) -> Model | None:
+    """The student to speak of: TMKD's, else the most accurate one; None where no student was trained."""
+    found = [model for model in models if model["kind"] == "student"]
+    tmkd = [model for model in found if model["recipe"] == "many_on_one"]
+    return max(tmkd or found, key=lambda model: float(model["accuracy"]), default=None)
+
+
+def summary(evaluation: dict[str, Any]) -> str:
+    """The result in a few sentences: accuracy, retention, speed-up, gain over the plain student."""
+    models: list[Model] = evaluation["models"]
+    student = highlighted(models)
+    best = next((model for model in models if model["name"] == evaluation["best_teacher"]), None)
+    if student is None or best is None:
+        return "This run trained no student, so there is nothing to compare with the teachers yet."
+    tmkd = student["recipe"] == "many_on_one"
+    title = "The TMKD student" if tmkd else "The most accurate student"
+    reached = (
+        f"{title} ({student['name']}) reaches {percent(student['accuracy'])} accuracy on the test split "
+        f"(95{NBSP}% interval {interval(student['accuracy_ci95'])}), which is "
+        f"{percent(student['retention'], 1)} of the accuracy of the best single teacher ({best['name']}, {percent(best['accuracy'])})."
+    )
+    return " ".join([reached, *_speed(student, models), *_gain(student, models), *_doubt(student, best)])
+
+
+def _speed(student: Model, models: Sequence[Model]) -> list[str]:
+    together = next((model for model in models if model["kind"] == "teacher_ensemble"), None)
+    if together is None or student.get("speedup_ensemble") is None:
+        return []
+    return [
+        f"It predicts {student['speedup_ensemble']:.1f} times as many examples per second as the teacher "
+        f"ensemble ({student['examples_per_second']:,.0f} against {together['examples_per_second']:,.0f})."
+    ]
+
+
+def _gain(student: Model, models: Sequence[Model]) -> list[str]:
+    plain = next((model for model in models if model["recipe"] == "plain" and model is not student), None)
+    if plain is None:
+        return []
+    points = 100 * (student["accuracy"] - plain["accuracy"])
+    side = "above" if points >= 0 else "below"
+    return [
+        f"It stands {abs(points):.2f} points {side} the plain student, which learned from labels alone "
+        f"({percent(plain['accuracy'])})."
+    ]
+
+
+def _doubt(student: Model, best: Model) -> list[str]:
+    (low, high), (best_low, best_high) = student["accuracy_ci95"], best["accuracy_ci95"]
+    if low > best_high or best_low > high:
+        return []
+    return [
+        f"The intervals of this student and of the best teacher ({interval(best['accuracy_ci95'])}) overlap, "
+        "so the order of the two may differ on other test rows."
+    ]
+
+
+def frontier_finding(models: Sequence[Model]) -> str:
+    """Which of the models that were timed are worth choosing. Args: models: with `examples_per_second`."""
+    points = [(model["examples_per_second"], model["accuracy"]) for model in models]
+    kept = [models[index] for index in frontier(points)]
+    if not kept:
+        return "No model was timed."
+    named = "; ".join(
+        f"{model['name']} ({percent(model['accuracy'])}, {model['examples_per_second']:,.0f} examples/s)"
+        for model in kept
+    )
+    rest = len(models) - len(kept)
+    ending = f" Each of the other {rest} models is matched or beaten in both by one of these." if rest else ""
+    return f"On the frontier, from slow to fast: {named}.{ending}"
+
+
+def curves_finding(curves: Sequence[Curve], measure: Measure) -> str:
+    """The best epoch of the best and of the worst curve; curves without a value are left out."""
+    best = sorted(
+        ((*curve.best(measure), curve.label) for curve in curves if curve.points(measure)),
+        key=lambda found: -found[1] if measure.higher_is_better else found[1],
+    )
+    if not best:
+        return f"No {measure.title} was recorded."
+
+    def said(found: tuple[int, float, str]) -> str:
+        epoch, value, label = found
+        return f"{label} ({measure.format(value)}, epoch {epoch})"
+
+    if len(best) == 1:
+        return f"Best {measure.title}: {said(best[0])}."
+    first, last = ("highest", "lowest") if measure.higher_is_better else ("lowest", "highest")
+    return f"Best epoch of each: {first} {measure.title} for {said(best[0])}, {last} for {said(best[-1])}."

@@ -1,0 +1,19 @@
+"""How the report writes numbers."""
+
+NBSP = "\N{NO-BREAK SPACE}"
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A share as a percentage, the sign kept on the number's line."""
+    return f"{100 * share:.{digits}f}{NBSP}%"
+
+
+def interval(ends: tuple[float, float]) -> str:
+    """An interval of shares as percentages."""
+    return f"{100 * ends[0]:.1f} to {percent(ends[1], 1)}"
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, rounded."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,193 @@
+import pytest
+import yaml
+
+from raykd.config import load_config, packaged_configs, parse_config
+from raykd.errors import InputError
+
+SMALL = {
+    "teachers": [{"name": "a", "model": {"type": "mlp"}}, {"name": "b", "model": {"type": "mlp"}}],
+    "student": {"model": {"type": "mlp"}},
+}
+
+
+def error_of(source, *overrides):
+    """The message of the InputError; every one is a single line."""
+    with pytest.raises(InputError) as caught:
+        load_config(str(source), overrides)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", packaged_configs())
+def test_packaged_configs_load(name):
+    config = load_config(name)
+    assert config.name == name
+    assert len(config.teachers) == 3
+    assert config.distill.recipes == ["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
+
+
+def test_packaged_configs_are_the_documented_ones():
+    assert {"quickstart", "digits"} <= set(packaged_configs())
+    assert load_config() == load_config("quickstart")
+
+
+@pytest.mark.parametrize(
+    ("override", "read", "expected"),
+    [
+        ("distill.alpha=0.25", lambda config: config.distill.alpha, 0.25),
+        ("seed=0", lambda config: config.seed, 0),
+        ("data.columns.text=[query, passage]", lambda config: config.data.columns.text, ["query", "passage"]),
+        ("data.labelled=null", lambda config: config.data.labelled, None),
+        ("student.training.learning_rate=1e-4", lambda config: config.student.training.learning_rate, 1e-4),
+        ("scaling.lanes=2", lambda config: config.scaling.lanes, 2),
+        ("distill.recipes=[plain]", lambda config: config.distill.recipes, ["plain"]),
+        ("teachers.b.model.layers=5", lambda config: [t.model.layers for t in config.teachers], [2, 5, 2]),
+        ("teachers.c.training.seed=7", lambda config: [t.training.seed for t in config.teachers], [None, None, 7]),
+        ("teacher_defaults.training.epochs=9", lambda config: [t.training.epochs for t in config.teachers], [9, 9, 9]),
+    ],
+)
+def test_an_override_sets_its_key_and_nothing_else(override, read, expected):
+    config = load_config("quickstart", [override])
+    assert read(config) == expected
+    key = override.partition("=")[0].split(".")[0].replace("teacher_defaults", "teachers")
+    untouched = load_config("quickstart").model_dump(exclude={key})
+    assert config.model_dump(exclude={key}) == untouched
+
+
+def test_the_last_override_of_a_key_counts():
+    assert load_config("quickstart", ["seed=1", "seed=2"]).seed == 2
+
+
+def test_a_teachers_own_value_goes_before_the_teacher_defaults():
+    common = {"training": {"epochs": 2, "learning_rate": 0.5}}
+    own = {"name": "a", "model": {"type": "mlp"}, "training": {"epochs": 5}}
+    config = parse_config({**SMALL, "teacher_defaults": common, "teachers": [own, SMALL["teachers"][1]]})
+    assert [(t.training.epochs, t.training.learning_rate) for t in config.teachers] == [(5, 0.5), (2, 0.5)]
+
+
+def test_the_callers_mapping_stays_as_it_was():
+    values = {**SMALL, "teacher_defaults": {"training": {"epochs": 2}}}
+    before = yaml.safe_dump(values)
+    parse_config(values)
+    assert yaml.safe_dump(values) == before
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "nearest"),
+    [
+        ("distil.alpha=0.5", "distil", "distill"),
+        ("distill.tempurature=2", "distill.tempurature", "temperature"),
+        ("distill.stage1.epoch=2", "distill.stage1.epoch", "epochs"),
+        ("data.columns.txt=[a]", "data.columns.txt", "text"),
+        ("teachers.a.training.learning_rte=1", "teachers.0.training.learning_rte", "learning_rate"),
+        ("teachers.a.model.layer=2", "teachers.0.model.layer", "layers"),
+        ("teacher_defaults.training.epoch=2", "teachers.0.training.epoch", "epochs"),
+        ("student.modl.width=2", "student.modl", "model"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_known_one(override, key, nearest):
+    assert error_of("quickstart", override) == f"quickstart: {key}: unknown key; did you mean {nearest}?"
+
+
+def test_an_unknown_key_far_from_all_lists_the_known_ones():
+    message = error_of("quickstart", "scaling.zzz=1")
+    assert message.startswith("quickstart: scaling.zzz: unknown key; known keys here: lanes, max_failures")
+
+
+@pytest.mark.parametrize("key", ["width", "cnn"])
+def test_an_unknown_model_key_is_named_and_never_answered_with_a_key_the_model_lacks(key):
+    message = error_of("digits", f"student.model.{key}=3")  # An mlp: type, hidden, dropout, input_dropout.
+    assert message.startswith(f"digits: student.model.{key}: unknown key; ")
+    assert "did you mean" not in message
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "found", "remedy"),
+    [
+        ("distill.temperature=0", "distill.temperature", "found 0,", "greater than 0"),
+        ("distill.temperature=-2.5", "distill.temperature", "found -2.5,", "greater than 0"),
+        ("distill.temperature=.nan", "distill.temperature", "found nan,", "greater than 0"),
+        ("distill.temperature=.inf", "distill.temperature", "found inf,", "finite"),
+        ("distill.alpha=1.5", "distill.alpha", "found 1.5,", "less than or equal to 1"),
+        ("distill.alpha=-0.1", "distill.alpha", "found -0.1,", "greater than or equal to 0"),
+        ("distill.alpha=", "distill.alpha", "found None,", "a valid number"),
+        ("distill.recipes=[foo]", "distill.recipes.0", "found 'foo',", "many_on_many"),
+        ("teachers.b.model.type=gpt", "teachers.1.model.type", "found gpt,", "cross_encoder, bi_encoder"),
+        ("teachers.b.training.epochs=0", "teachers.1.training.epochs", "found 0,", "greater than or equal to 1"),
+        ("teachers.b.training.seed=-1", "teachers.1.training.seed", "found -1,", "greater than or equal to 0"),
+        ("student.model.heads=5", "student.model", "'heads': 5", "width 32 is no multiple of heads 5"),
+        ("student=", "student", "found None,", "valid dictionary"),
+        ("teachers=[]", "teachers", "found [],", "at least 1"),
+        ("data.streams=7", "teachers.a.training.batch_size", "found 64,", "multiple of data.streams (7)"),
+        ("distill.stage2.batch_size=20", "distill.stage2.batch_size", "found 20,", "multiple of data.streams (8)"),
+        ("name=a/b", "name", "found 'a/b',", "match pattern"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_key_and_what_was_expected(override, key, found, remedy):
+    message = error_of("quickstart", override)
+    assert message.startswith(f"quickstart: {key}: ")
+    assert found in message
+    assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("distill.alpha", "expected key=value, for example --set distill.alpha=0.5"),
+        ("=1", "expected key=value"),
+        ("teachers.z.model.layers=1", "no entry named z; found a, b, c"),
+        ("teachers.a=1", "a names a list entry; name a key inside it"),
+        ("name.first=1", "name is a value, not a section"),
+        ("distill.alpha=[1", "not valid YAML"),
+    ],
+)
+def test_a_bad_override_is_quoted_with_the_remedy(override, problem):
+    message = error_of("quickstart", override)
+    assert message.startswith(f"--set {override}: ")
+    assert problem in message
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "found NoneType, expected a mapping of keys to values"),
+        ("- 1\n", "found list, expected a mapping of keys to values"),
+        ("a: [1\n", "not valid YAML"),
+        ("teachers: [{name: a, model: {type: mlp}}]\n", "student: missing; add it"),
+        (yaml.safe_dump({**SMALL, "teachers": SMALL["teachers"][:1] * 2}), "teachers: the name a stands twice"),
+        (yaml.safe_dump({**SMALL, "teacher_defaults": [1]}), "teacher_defaults: found "),
+        (yaml.safe_dump({**SMALL, "student": {"model": {"hidden": [3]}}}), "student.model.type: found None, expected"),
+    ],
+)
+def test_a_bad_file_is_named_with_what_is_wrong_in_it(tmp_path, text, problem):
+    path = tmp_path / "job.yaml"
+    path.write_text(text)
+    message = error_of(path)
+    assert message.startswith(f"{path}: ")
+    assert problem in message
+
+
+def test_a_missing_file_names_the_packaged_configs(tmp_path):
+    message = error_of(tmp_path / "none.yaml")
+    assert message.startswith(f"{tmp_path}/none.yaml: No such file or directory")
+    assert all(name in message for name in packaged_configs())
+
+
+def test_a_folder_in_place_of_a_file(tmp_path):
+    assert error_of(tmp_path).startswith(f"{tmp_path}: Is a directory")
+
+
+def test_a_file_that_is_no_utf8(tmp_path):
+    path = tmp_path / "latin.yaml"
+    path.write_bytes("name: é".encode("latin-1"))
+    assert error_of(path).startswith(f"{path}: ")
+
+
+def test_custom_models_are_named_by_module_and_function():
+    config = parse_config({**SMALL, "student": {"model": {"type": "my.models:tiny", "options": {"width": 3}}}})
+    assert config.student.model.options == {"width": 3}
+
+
+def test_a_config_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        load_config().distill.alpha = 0.1
