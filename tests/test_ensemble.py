@@ -5,9 +5,10 @@ from raykd.ensemble import average
 
 
 def test_average_by_hand():
-    golden_BC, head_1_BC, head_2_BC = [[1.0, 0.0], [0.5, 0.5]], [[0.4, 0.6], [0.2, 0.8]], [[0.1, 0.9], [0.8, 0.2]]
-    members = [np.array(member) for member in (golden_BC, head_1_BC, head_2_BC)]
-    assert_allclose(average(members), [[0.5, 0.5], [0.5, 0.5]])
+    first_BC = np.array([[1.0, 0.0], [0.5, 0.5]])
+    second_BC = np.array([[0.4, 0.6], [0.2, 0.8]])
+    third_BC = np.array([[0.1, 0.9], [0.8, 0.2]])
+    assert_allclose(average([first_BC, second_BC, third_BC]), [[0.5, 0.5], [0.5, 0.5]])
 
 
 def test_one_member_is_its_own_average():

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-PACKAGES = ("tensorflow", "keras", "numpy", "pandas")
+PACKAGES = ("tensorflow", "keras", "ray", "numpy", "pandas", "sklearn", "scipy", "matplotlib")
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 _SKIPPED_FOLDERS = {"_api", "test", "tests", "testing"}
 _MIN_QUERY_WORDS, _MIN_PASSAGE_WORDS = 3, 5
 _MAX_PASSAGE_WORDS = 120  # More than any model here reads; the rest would only be encoded and cut off.
@@ -24,7 +25,7 @@ _MAX_PASSAGE_WORDS = 120  # More than any model here reads; the rest would only 
 
 def versions() -> dict[str, str]:
     """Version of each package read; with the seed it decides every pair."""
-    return {package: metadata.version(package) for package in PACKAGES}
+    return {package: metadata.version(_DISTRIBUTIONS.get(package, package)) for package in PACKAGES}
 
 
 def source_files() -> list[str]:

@@ -42,7 +42,8 @@ def summary(evaluation: dict[str, Any]) -> str:
     reached = (
         f"{title} ({student['name']}) reaches {percent(student['accuracy'])} accuracy on the test split "
         f"(95{NBSP}% interval {interval(student['accuracy_ci95'])}), which is "
-        f"{percent(student['retention'], 1)} of the accuracy of the best single teacher ({best['name']}, {percent(best['accuracy'])})."
+        f"{percent(student['retention'], 1)} of the accuracy of the best single teacher "
+        f"({best['name']}, {percent(best['accuracy'])})."
     )
     return " ".join([reached, *_speed(student, models), *_gain(student, models), *_doubt(student, best)])
 
@@ -80,11 +81,12 @@ def _doubt(student: Model, best: Model) -> list[str]:
 
 
 def frontier_finding(models: Sequence[Model]) -> str:
-    """Which of the models that were timed are worth choosing. Args: models: with `examples_per_second`."""
+    """Which models are worth choosing.
+
+    Args: models: at least one; each was timed.
+    """
     points = [(model["examples_per_second"], model["accuracy"]) for model in models]
     kept = [models[index] for index in frontier(points)]
-    if not kept:
-        return "No model was timed."
     named = "; ".join(
         f"{model['name']} ({percent(model['accuracy'])}, {model['examples_per_second']:,.0f} examples/s)"
         for model in kept

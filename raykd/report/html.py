@@ -47,21 +47,26 @@ def _percent(digits: int) -> Callable[[float], str]:
 
 _RESULTS = (
     Column("accuracy", "accuracy", _percent(2)),
-    Column("95 % interval", "accuracy_ci95", interval, "bootstrap over the test rows"),
+    Column("95 %\ninterval", "accuracy_ci95", interval, "bootstrap over the test rows"),
     Column("AUC", "auc", _fixed(4), "area under the ROC curve; several classes: each against the rest, mean"),
-    Column("macro F1", "f1_macro", _fixed(4)),
+    Column("macro\nF1", "f1_macro", _fixed(4)),
     Column("NLL", "nll", _fixed(4), "negative log-likelihood, nats; lower is better"),
     Column("Brier", "brier", _fixed(4), "summed over classes, 0 to 2; lower is better"),
     Column("ECE", "ece", _fixed(4), "expected calibration error; lower is better"),
     Column("agreement", "agreement", _percent(1), "rows predicted as by the teacher ensemble"),
     Column("parameters", "parameters", _fixed(0)),
     Column("examples/s", "examples_per_second", _fixed(0), "at the same batch for every model"),
-    Column("p50 ms", "latency_ms_p50", _fixed(2), "median latency of one example"),
-    Column("p95 ms", "latency_ms_p95", _fixed(2), "95th percentile of the latency of one example"),
+    Column("p50\nms", "latency_ms_p50", _fixed(2), "median latency of one example"),
+    Column("p95\nms", "latency_ms_p95", _fixed(2), "95th percentile of the latency of one example"),
     Column("retention", "retention", _fixed(3), "accuracy over the best teacher's"),
-    Column("… ensemble", "retention_ensemble", _fixed(3), "accuracy over the teacher ensemble's"),
+    Column("retention,\nensemble", "retention_ensemble", _fixed(3), "accuracy over the teacher ensemble's"),
     Column("speed-up", "speedup", _fixed(2), "examples per second over the best teacher's"),
-    Column("… ensemble", "speedup_ensemble", _fixed(2), "examples per second over the teacher ensemble's"),
+    Column(
+        "speed-up,\nensemble",
+        "speedup_ensemble",
+        _fixed(2),
+        "examples per second over the teacher ensemble's",
+    ),
 )
 
 _STAGES = (
@@ -77,7 +82,7 @@ def write_report(config: Config, run: RunDirectory, evaluation: dict[str, Any]) 
     Args: evaluation: as `evaluation.json` has it; the learning curves come from the run directory.
     """
     plots = [
-        (title, curves_plot(title, curves, measure))
+        (f"{title}: {measure.title}", curves_plot(title, curves, measure))
         for title, curves in (
             ("Teachers", teacher_curves(config, run)),
             ("Students", student_curves(config, run)),

@@ -16,13 +16,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from raykd.report.curves import ACCURACY, Curve, Measure
 from raykd.report.findings import Model, curves_finding, frontier, frontier_finding
 from raykd.report.labels import Box, place
+from raykd.report.wording import NBSP
 
 # Every colour has a contrast of 3 or more on the light page and on the dark one.
 COLOURS = ("#3b82c4", "#c8691c", "#2f9468", "#a368c4", "#d4515f", "#1f93a6", "#9a7350", "#808890")
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 _INK = "#010203"  # Stands for the page's text colour, which the SVG takes over as `currentColor`.
 _FONT = 9.0  # points; one figure unit is one point
-_LETTER = 0.56 * _FONT  # mean width of a letter; the page's font is no wider
+_LETTER = 0.62 * _FONT  # mean width of a letter in a wide font, DejaVu Sans
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,19 @@ class Plot:
     finding: str
 
 
-def frontier_plot(models: Sequence[Model]) -> Plot:
-    """Accuracy with its interval against examples per second; models that were not timed are left out."""
+def frontier_plot(models: Sequence[Model]) -> Plot | None:
+    """Accuracy with its interval against speed, of the models that were timed; None if none was."""
     timed = [model for model in models if model.get("examples_per_second")]
+    if not timed:
+        return None
     finding = frontier_finding(timed)
     with _style():
         figure = Figure(figsize=(6.6, 4.6), dpi=72)
-        axes = figure.add_axes((0.095, 0.2, 0.885, 0.77))
+        axes = figure.add_axes((0.13, 0.2, 0.85, 0.77))
         _points(axes, timed)
         axes.set(xscale="log", xlabel="examples per second (log scale)", ylabel="accuracy on the test split")
         axes.margins(x=0.12, y=0.08)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=f"{NBSP}%"))
         _speed_ticks(axes)
         _names(axes, timed)
         present = [kind for name, kind in KINDS.items() if any(model["kind"] == name for model in timed)]
@@ -83,7 +86,9 @@ def curves_plot(title: str, curves: Sequence[Curve], measure: Measure) -> Plot:
         axes.set(xlabel="epoch", ylabel=measure.title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if measure is ACCURACY:
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=f"{NBSP}%"))
+        elif _spread(curves, measure) > 10:
+            _log_loss(axes)
         figure.legend(loc="outside lower center", ncol=2, handlelength=3.2)
         return Plot(
             _svg(figure, f"{title}-{measure.key}", f"{title}: {measure.title} by epoch. {finding}"), finding
@@ -156,6 +161,19 @@ def _line(axes: Any, index: int, curve: Curve, measure: Measure) -> None:
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
+
+
+def _spread(curves: Sequence[Curve], measure: Measure) -> float:
+    """Largest over smallest value; 1 where a logarithm would not do."""
+    values = [value for curve in curves for _, value in curve.points(measure)]
+    return max(values) / min(values) if values and min(values) > 0 else 1.0
+
+
+def _log_loss(axes: Any) -> None:
+    axes.set(yscale="log", ylabel=f"{axes.get_ylabel()} (log scale)")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 @contextmanager

@@ -18,7 +18,8 @@ def tokens(tokenizer, ids):
 def test_special_tokens_have_the_ids_the_models_rely_on():
     tokenizer = tokenizer_of()
     names = {"[PAD]": PAD_ID, "[UNK]": UNK_ID, "[CLS]": CLS_ID, "[SEP]": SEP_ID}
-    assert {name: tokenizer.token_to_id(name) for name in names} == names == dict(zip(names, range(4), strict=True))
+    assert list(names.values()) == [0, 1, 2, 3]
+    assert {name: tokenizer.token_to_id(name) for name in names} == names
 
 
 def test_a_text_stands_between_cls_and_sep():
@@ -53,14 +54,9 @@ def test_long_texts_are_cut_to_the_most_ids(max_length):
     assert len(short) == 3
     assert len(long) == max_length
     assert (long[0], long[-1]) == (CLS_ID, SEP_ID)
-    full = encode_texts(tokenizer_of_same_vocabulary(tokenizer), [[" ".join(TEXTS)]])[0]
+    tokenizer.no_truncation()
+    [full] = encode_texts(tokenizer, [[" ".join(TEXTS)]])
     assert long[:-1].tolist() == full[: max_length - 1].tolist()
-
-
-def tokenizer_of_same_vocabulary(tokenizer):
-    whole = type(tokenizer).from_str(tokenizer.to_str())
-    whole.no_truncation()
-    return whole
 
 
 def test_a_long_passage_is_cut_and_not_its_short_query():
@@ -98,5 +94,5 @@ def test_width_is_a_multiple_of_the_bucket_and_at_most_the_length(longest, expec
 
 
 def test_rows_of_different_counts_are_refused():
-    with pytest.raises(ValueError, match="shorter|longer"):
+    with pytest.raises(ValueError, match="shorter"):
         encode_texts(tokenizer_of(), [["a", "b"], ["c"]])

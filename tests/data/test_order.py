@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,7 @@ def epoch_of(order, sizes, epoch=0):
         ([4, 4, 4], 2, 8, 2),  # stream 0 owns shards 0 and 2
         ([1], 4, 8, 1),
         ([4096] * 8, 8, 64, 512),
-        (UNEVEN, 4, 16, 29),  # stream 1 owns 57 + 91 ... of shards 1, 5, 9: 150 rows, 4 a batch -> 38
+        (UNEVEN, 4, 16, 38),  # stream 1 is the fullest: 57 + 91 + 2 = 150 rows, 4 a batch
     ],
 )
 def test_steps_per_epoch(sizes, streams, batch_size, expected):
@@ -109,24 +111,25 @@ def test_another_seed_or_epoch_gives_another_order(seed, epoch):
 @pytest.mark.parametrize("workers", [1, 2, 4])
 @pytest.mark.parametrize("sizes", [EVEN, UNEVEN])
 def test_a_batch_is_the_same_whatever_the_number_of_workers(sizes, workers):
-    expected = epoch_of(order_of(sizes), sizes, 1)
+    parts_by_stream = enumerate(epoch_of(order_of(sizes), sizes, 1))
+    expected = {(stream, step): part for stream, parts in parts_by_stream for step, part in enumerate(parts)}
     found = {}
     for rank in range(workers):  # Each worker has an order of its own and reads its streams in step.
         order, streams = order_of(sizes), range(rank, 4, workers)
         steps = zip(*(order.parts(1, stream, lengths_of(sizes)) for stream in streams), strict=True)
         for step, parts in enumerate(steps):
             found.update({(stream, step): part.tolist() for stream, part in zip(streams, parts, strict=True)})
-    assert found == {(stream, step): part for stream in range(4) for step, part in enumerate(expected[stream])}
+    assert found == expected
 
 
 def test_rows_of_like_length_meet():
-    """Within a window the parts' ranges of length touch at most: no part holds a row that fits another better."""
+    # Within a window the parts' ranges of length touch at most: no row would fit another part better.
     sizes = [64] * 16
     for parts in epoch_of(order_of(sizes), sizes):
         for start in range(0, len(parts), WINDOW_BATCHES):
             window = [[row[2] for row in part] for part in parts[start : start + WINDOW_BATCHES]]
             ranges = sorted((min(lengths), max(lengths)) for lengths in window)
-            assert all(low[1] <= high[0] for low, high in zip(ranges, ranges[1:], strict=False))
+            assert all(low[1] <= high[0] for low, high in pairwise(ranges))
 
 
 def test_streams_bring_rows_of_like_length_to_the_same_batch():

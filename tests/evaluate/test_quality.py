@@ -35,8 +35,8 @@ def test_three_classes_by_hand():
     assert found["accuracy"] == 0.5
     # F1: class 0 has precision 1/2 and recall 1, class 1 both 1/2, class 2 is never predicted.
     assert_allclose(found["f1_macro"], (2 / 3 + 1 / 2 + 0) / 3)
-    # Class 0 ranks its row first: 1. Class 1's rows 0.3 and 0.6 beat 0.2, 0.5: 3 of 4. Class 2's 0.3 beats 0.1,
-    # 0.2 and ties with 0.3: 2.5 of 3.
+    # AUC: class 0 ranks its row first; class 1's 0.3 and 0.6 win 3 of 4 against 0.2 and 0.5;
+    # class 2's 0.3 beats 0.1 and 0.2 and ties with 0.3.
     assert_allclose(found["auc"], (1 + 3 / 4 + 2.5 / 3) / 3)
     assert_allclose(found["nll"], -np.log(0.7 * 0.3 * 0.6 * 0.3) / 4)
     assert_allclose(found["brier"], (0.14 + 0.78 + 0.26 + 0.78) / 4)
@@ -96,7 +96,7 @@ def test_the_accuracy_interval_covers_the_truth_about_95_times_in_100(share, row
     for trial in range(400):
         low, high = accuracy_interval(rng.random(rows) < share, seed=trial)
         covered += low <= share <= high
-    assert 0.91 <= covered / 400 <= 0.98  # 0.95, less 1 to 2 % for the percentile method; standard error 1.1 %.
+    assert 0.91 <= covered / 400 <= 0.98  # The standard error is 1.1 %; accuracies are multiples of 1 / rows.
 
 
 def test_the_accuracy_interval_is_about_two_standard_errors_either_way():
