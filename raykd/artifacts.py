@@ -121,7 +121,7 @@ class RunDirectory:
 
     def write_json(self, relative: str, value: Any) -> None:
         """Publish a value as JSON."""
-        self.write_bytes(relative, (json.dumps(value, indent=1) + "\n").encode())
+        self.write_bytes(relative, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
     def delete(self, relative: str) -> None:
         """Delete a file if it is there."""
@@ -139,6 +139,9 @@ class RunDirectory:
         if self.exists(claim) and self.read_json(claim)["fingerprint"] == expected:
             return
         if self.exists(step):
+            # The marks first: what is left by an interrupted deletion must not pass for output.
+            self.delete(f"{step}/{MARKER}")
+            self.delete(claim)
             self.filesystem.delete_dir(self.path(step))
         self.write_json(claim, {"fingerprint": expected})
 

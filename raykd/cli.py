@@ -23,7 +23,9 @@ def _root() -> None:
 
 @app.command()
 def run(
-    config: Annotated[str, typer.Argument(help="YAML file, or a packaged configuration: quickstart, digits.")] = "quickstart",
+    config: Annotated[
+        str, typer.Argument(help="YAML file, or a packaged configuration: quickstart, digits.")
+    ] = "quickstart",
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one value, for example distill.alpha=0.5; repeatable."),
@@ -32,7 +34,9 @@ def run(
     storage_path: Annotated[str | None, typer.Option(help="Folder or URI that holds run directories.")] = None,
     address: Annotated[str | None, typer.Option(help="Address of a Ray cluster; default: start Ray here.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Run once per seed and compare, for example 0,1,2.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the steps and what is done already; run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the steps and what is done already; run nothing.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's and TensorFlow's own messages too.")] = False,
 ) -> None:
     """Run the whole job; the same command again does only what is missing.

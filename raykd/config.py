@@ -21,7 +21,7 @@ ArtefactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Columns(_Section):
@@ -42,7 +42,7 @@ class DataConfig(_Section):
     labelled: int | None = Field(
         None, ge=1, description="training rows that keep their label, the rest is unlabelled; default: all"
     )
-    limit: int | None = Field(None, ge=10, description="use at most so many rows of the source; default: all")
+    unlabelled: int | None = Field(None, ge=0, description="most unlabelled rows kept; default: all")
     validation: Fraction = Field(0.1, description="share of the rows held out for choosing, where none comes")
     test: Fraction = Field(0.2, description="share of the rows held out for the final evaluation, where none comes")
     shard_rows: int = Field(4096, ge=1, description="most rows in one Parquet shard")
@@ -63,7 +63,7 @@ class CrossEncoderConfig(_Section):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "CrossEncoderConfig":
         if self.heads and self.width % self.heads:
-            raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+            raise ValueError(f"a width that is a multiple of heads; {self.width} is none of {self.heads}")
         return self
 
 
@@ -149,7 +149,7 @@ class TrainingConfig(_Section):
     patience: int = Field(2, ge=1, description="stop after so many epochs without a better validation loss")
     steps_per_call: int = Field(16, ge=1, description="most training steps in one call into TensorFlow")
     jit_compile: bool = Field(True, description="compile the step with XLA: slower to start, then faster")
-    seed: int | None = Field(None, description="weights, dropout and row order; default: derived from `seed`")
+    seed: int | None = Field(None, ge=0, description="weights, dropout and row order; default: derived from `seed`")
 
 
 class TeacherConfig(_Section):
@@ -172,7 +172,7 @@ class Stage1Config(TrainingConfig):
 
     epochs: int = Field(2, ge=0, description="0 leaves stage 1 out")
     learning_rate: float = Field(2e-3, gt=0)
-    pool: list[Literal["unlabelled", "train"]] = Field(default_factory=lambda: ["unlabelled", "train"])
+    pool: list[Literal["unlabelled", "train"]] = ["unlabelled", "train"]
 
 
 class Stage2Config(TrainingConfig):
@@ -185,9 +185,7 @@ class Stage2Config(TrainingConfig):
 class DistillConfig(_Section):
     """Recipes, soft loss and the two stages."""
 
-    recipes: list[RecipeName] = Field(
-        default_factory=lambda: ["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
-    )
+    recipes: list[RecipeName] = ["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
     temperature: float = Field(2.0, gt=0, description="T: larger is softer")
     alpha: Fraction = Field(0.9, description="weight of the soft loss; the hard loss has 1 - alpha")
     soft_loss: Literal["kl", "logit_mse"] = "kl"
@@ -277,7 +275,9 @@ def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
 
 def _read_file(source: str) -> str:
     try:
-        return Path(source).expanduser().read_text()
+        return Path(source).expanduser().read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: not a text file in UTF-8 ({error.reason}); expected YAML") from error
     except OSError as error:
         names = ", ".join(packaged_configs())
         raise InputError(
@@ -302,7 +302,10 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
             raise InputError(f"--set {override}: {key} is a value, not a section; shorten the key")
     if isinstance(place, list):
         raise InputError(f"--set {override}: {last} names a list entry; name a key inside it")
-    place[last] = yaml.safe_load(text)
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def _teacher_named(entries: list[Any], name: str, override: str) -> Any:
@@ -316,6 +319,8 @@ def _teacher_named(entries: list[Any], name: str, override: str) -> Any:
 def _with_teacher_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(values)
     defaults = merged.pop("teacher_defaults", None) or {}
+    if not isinstance(defaults, Mapping):
+        raise InputError(f"teacher_defaults: found {defaults!r}, expected a section such as training: {{epochs: 4}}")
     teachers = merged.get("teachers")
     if isinstance(teachers, list):
         merged["teachers"] = [_merge(defaults, entry) for entry in teachers]
@@ -330,12 +335,14 @@ def _merge(defaults: Any, values: Any) -> Any:
 
 def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
-    location = [part for part in first["loc"] if part not in (*_MODEL_TYPES, "custom")]
+    model_type, location = _without_tag(first["loc"])
     key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
-        return f"{key}: unknown key; {_nearest_key(location)}"
+        return f"{key}: unknown key; {_nearest_key(location, model_type)}"
     if first["type"] == "union_tag_not_found" or first["type"] == "union_tag_invalid":
-        found = first["input"].get("type") if isinstance(first["input"], Mapping) else first["input"]
+        if not isinstance(first["input"], Mapping):
+            return f"{key}: found {first['input']!r}, expected a section with a type, such as {{type: mlp}}"
+        found = first["input"].get("type")
         return f"{key}.type: found {found}, expected {', '.join(_MODEL_TYPES)} or package.module:function"
     if first["type"] == "missing":
         return f"{key}: missing; add it"
@@ -345,16 +352,24 @@ def _explain(error: ValidationError) -> str:
     return f"{key}: found {first['input']!r}, expected: {message[0].lower()}{message[1:]}"
 
 
-def _nearest_key(location: Sequence[int | str]) -> str:
-    known = sorted(_known_keys(location[:-1]))
+def _without_tag(location: Sequence[int | str]) -> tuple[str, list[int | str]]:
+    """The model type that pydantic puts behind the key `model`, and the location as the user wrote it."""
+    for i, part in enumerate(location[:-1]):
+        if part == "model":
+            return str(location[i + 1]), [*location[: i + 1], *location[i + 2 :]]
+    return "", list(location)
+
+
+def _nearest_key(location: Sequence[int | str], model_type: str) -> str:
+    known = sorted(_known_keys(location[:-1], model_type))
     close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"known keys here: {', '.join(known)}"
 
 
-def _known_keys(parents: Sequence[int | str]) -> set[str]:
-    """Keys of the section at `parents`; every model type's keys where a model is meant."""
+def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
+    """Keys of the section at `parents`."""
     if parents and parents[-1] == "model":
-        return {name for section in _MODEL_TYPES.values() for name in section.model_fields}
+        return set(_MODEL_TYPES.get(model_type, CustomModelConfig).model_fields)
     sections: dict[str, type[_Section]] = {
         "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig,

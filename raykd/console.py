@@ -83,7 +83,16 @@ class Console:
         """Print the table of all models and where the report is."""
         table = Table(title=f"test split, {evaluation['device']}", title_justify="left", box=None, header_style="dim")
         table.add_column("model")
-        for name in ("accuracy", "95 % interval", "AUC", "agreement", "parameters", "examples/s", "retention", "speed-up"):
+        for name in (
+            "accuracy",
+            "95 % interval",
+            "AUC",
+            "agreement",
+            "parameters",
+            "examples/s",
+            "retention",
+            "speed-up",
+        ):
             table.add_column(name, justify="right")
         for model in evaluation["models"]:
             low, high = model["accuracy_ci95"]

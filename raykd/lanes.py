@@ -19,7 +19,6 @@ _POLL_SECONDS = 0.25
 Event = dict[str, Any]
 
 
-@ray.remote(num_cpus=0)
 class Board:
     """Collects events of all lanes until the driver fetches them."""
 
@@ -36,7 +35,6 @@ class Board:
         return events
 
 
-@ray.remote
 class Lane:
     """Performs one step at a time."""
 
@@ -86,12 +84,12 @@ class Lanes:
         self._threads = threads
         self._failures_left = max_failures
         self._verbose = verbose
-        self._board = Board.remote()
+        self._board = ray.remote(num_cpus=0)(Board).remote()
         self._idle = {number: self._new(number) for number in range(count)}
 
     def _new(self, number: int) -> ActorHandle:
         # Each lane leaves room for the Ray Data task that feeds it: a feed without a CPU would starve it.
-        lane = Lane.options(num_cpus=self._threads - FEED_CPUS)
+        lane = ray.remote(num_cpus=self._threads - FEED_CPUS)(Lane)
         return lane.remote(number, self._threads, self._run, self._board, self._verbose)
 
     def perform(self, steps: Sequence[Step], show: Callable[[Event], None]) -> list[tuple[Step, float, float]]:
@@ -124,9 +122,7 @@ class Lanes:
                     raise _cause(error) from None
         return list(times.values())
 
-    def _replace(
-        self, number: int, step: Step, error: RayActorError, show: Callable[[Event], None]
-    ) -> ActorHandle:
+    def _replace(self, number: int, step: Step, error: RayActorError, show: Callable[[Event], None]) -> ActorHandle:
         if not self._failures_left:
             raise RuntimeError(f"{step.name}: its lane died and no replacement is left: {error}") from error
         self._failures_left -= 1

@@ -53,12 +53,15 @@ SOFT_LOSSES: dict[str, Callable[[Tensor, Tensor, Any], Tensor]] = {"kl": soft_kl
 def average_teachers(teacher_logits_BNC: Tensor, temperature: Tensor | float) -> Tensor:
     """Logits [B, C] float32 of one teacher whose tempered probabilities are the mean of the teachers'.
 
-    softmax(result / T) = mean_n softmax(z_n / T), so the average serves any soft loss as one teacher does.
+    softmax(result / T) = mean_n softmax(z_n / T), and the result lies at the mean level of the teachers'
+    logits, so it serves any soft loss as one teacher does: equal teachers average to themselves.
     Source: Yang et al. 2020, the 1avg-o-1 baseline, averaged after tempering.
     """
-    log_probabilities_BNC = tf.nn.log_softmax(tf.cast(teacher_logits_BNC, tf.float32) / temperature)
+    tempered_BNC = tf.cast(teacher_logits_BNC, tf.float32) / temperature
+    level_BN1 = tf.reduce_logsumexp(tempered_BNC, axis=2, keepdims=True)
     teachers = tf.cast(tf.shape(teacher_logits_BNC)[1], tf.float32)
-    return temperature * (tf.reduce_logsumexp(log_probabilities_BNC, axis=1) - tf.math.log(teachers))
+    mean_BC = tf.reduce_logsumexp(tempered_BNC - level_BN1, axis=1) - tf.math.log(teachers)
+    return temperature * (mean_BC + tf.reduce_mean(level_BN1, axis=1))
 
 
 def blend(hard_B: Tensor, soft_B: Tensor, labels_B: Tensor, alpha: Tensor | float) -> Tensor:

@@ -72,8 +72,8 @@ def plan(config: Config) -> list[Step]:
     # Students of all teachers are the last that can start: let them not wait for the others.
     for student in sorted(students(config.distill.recipes, teachers), key=lambda student: -len(student.teachers)):
         needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
-        settings = config.distill.model_dump(exclude={"recipes"}) if student.teachers else None
-        add(student.folder, partial(_train_student, config, student), needs, config.student.model_dump(), settings)
+        distill = config.distill.model_dump(exclude={"recipes"}) if student.teachers else None
+        add(student.folder, partial(_train_student, config, student), needs, config.student.model_dump(), distill)
     everything = [step.name for step in steps if step.name != EXAMPLES]
     add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, trains=False)
     return steps

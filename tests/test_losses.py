@@ -63,9 +63,7 @@ def test_soft_kl_agrees_with_float64(temperature):
     teacher_BC, student_BC = logits(16, 5, scale=3), logits(16, 5, scale=3, seed=1)
     expected_B = golden_kl(teacher_BC, student_BC, temperature)
     # float32 keeps 7 digits before the factor T².
-    assert_allclose(
-        soft_kl(teacher_BC, student_BC, temperature), expected_B, rtol=1e-4, atol=2e-7 * temperature**2
-    )
+    assert_allclose(soft_kl(teacher_BC, student_BC, temperature), expected_B, rtol=1e-4, atol=2e-7 * temperature**2)
 
 
 @pytest.mark.parametrize("name", SOFT_LOSSES)
@@ -183,9 +181,7 @@ class TestObjective:
 
     def test_a_golden_head_and_one_per_teacher(self, name, alpha, temperature):
         logits_BKC, teachers_BNC = logits(6, 4, 4), logits(6, 3, 4, seed=1)
-        soft_B = (
-            sum(GOLDEN[name](teachers_BNC[:, i], logits_BKC[:, i + 1], temperature) for i in range(3)) / 3
-        )
+        soft_B = sum(GOLDEN[name](teachers_BNC[:, i], logits_BKC[:, i + 1], temperature) for i in range(3)) / 3
         expected_B = golden_blend(golden_hard(logits_BKC[:, 0]), soft_B, alpha)
         found_B = Objective(name)(LABELS_B, logits_BKC, teachers_BNC, alpha, temperature)
         assert_allclose(found_B, expected_B, rtol=1e-4, atol=1e-5)

@@ -16,16 +16,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-PACKAGES = ("tensorflow", "keras", "ray", "numpy", "pandas", "sklearn", "scipy", "matplotlib")
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+PACKAGES = ("tensorflow", "keras", "ray", "numpy", "pandas")
 _SKIPPED_FOLDERS = {"_api", "test", "tests", "testing"}
 _MIN_QUERY_WORDS, _MIN_PASSAGE_WORDS = 3, 5
+_PAIRS = pa.schema(
+    [
+        ("example_id", pa.int64()),
+        ("split", pa.string()),
+        ("text_0", pa.string()),
+        ("text_1", pa.string()),
+        ("label", pa.int32()),
+    ]
+)
 _MAX_PASSAGE_WORDS = 120  # More than any model here reads; the rest would only be encoded and cut off.
 
 
 def versions() -> dict[str, str]:
     """Version of each package read; with the seed it decides every pair."""
-    return {package: metadata.version(_DISTRIBUTIONS.get(package, package)) for package in PACKAGES}
+    return {package: metadata.version(package) for package in PACKAGES}
 
 
 def source_files() -> list[str]:
@@ -117,7 +125,7 @@ def pairs(docstrings: pa.Table, shares: dict[str, float], seed: int) -> pa.Table
                         "label": label,
                     }
                 )
-    return pa.Table.from_pylist(rows)
+    return pa.Table.from_pylist(rows, schema=_PAIRS)
 
 
 def _split_of(key: int, shares: dict[str, float]) -> str:

@@ -1,5 +1,6 @@
 """Encoding of raw rows into model inputs: WordPiece ids for text, numbers for features."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 PAD_ID, UNK_ID, CLS_ID, SEP_ID = 0, 1, 2, 3
+_ALPHABET = 200  # characters; others become [UNK]
 _SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
@@ -32,16 +34,44 @@ class InputSpec:
         return min(-(-longest // self.bucket) * self.bucket, self.length)
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int, max_length: int) -> Tokenizer:
-    """A lower-casing WordPiece tokenizer (BERT's kind) that truncates a text or pair to `max_length` ids."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+def _bert_tokenizer(model: models.Model) -> Tokenizer:
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def _alphabet(texts: Iterable[str]) -> list[str]:
+    """The most frequent characters, sorted."""
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(normalizer.normalize_str(text))
+    common = sorted((character for character in counts if not character.isspace()), key=lambda c: (-counts[c], c))
+    return sorted(common[:_ALPHABET])
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int, max_length: int) -> Tokenizer:
+    """A lower-casing WordPiece tokenizer (BERT's kind) that truncates a text or pair to `max_length` ids.
+
+    Equal texts give an equal vocabulary, every time. Args: texts: read twice.
+    """
+    alphabet = _alphabet(texts)
+    # The trainer numbers its alphabet in the order of a hash map, so that ties between merges fall out
+    # differently in every run; letters that are given to it as special tokens keep their numbers.
+    letters = [f"##{letter}" for letter in alphabet]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary, special_tokens=_SPECIAL_TOKENS, show_progress=False, limit_alphabet=200
+        vocab_size=vocabulary,
+        special_tokens=[*_SPECIAL_TOKENS, *letters],
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    learner = _bert_tokenizer(models.WordPiece(unk_token="[UNK]"))
+    learner.train_from_iterator(texts, trainer)
+    tokenizer = _bert_tokenizer(models.WordPiece(learner.get_vocab(), unk_token="[UNK]"))
+    tokenizer.add_special_tokens(_SPECIAL_TOKENS)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B [SEP]",

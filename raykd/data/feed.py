@@ -179,4 +179,3 @@ class Feed:
                 if "teacher_logits" in batch:
                     batch["teacher_logits"][target] = block["teacher_logits"][source]
         return batch
-

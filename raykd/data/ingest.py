@@ -19,6 +19,7 @@ from raykd.data.shards import SPLITS, Manifest, Shard, hash_ids, write_table
 from raykd.data.sources import read_source
 from raykd.errors import InputError
 
+LEFT_OUT = -1
 _IN_MEMORY_BYTES = 1 << 30  # Below this, sorting in one process beats starting Ray's shuffle workers.
 
 
@@ -54,9 +55,9 @@ def ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manife
 
 
 def _index(raw: ray.data.Dataset, columns: list[str]) -> dict[str, NDArray[Any]]:
-    names = [name for name in ("example_id", "label", "split") if name in columns]
+    names = [str(name) for name in ("example_id", "label", "split") if name in columns]
     batches = list(raw.select_columns(names).iter_batches(batch_size=None, batch_format="numpy"))
-    index = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
+    index: dict[str, NDArray[Any]] = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
     order = np.argsort(index["example_id"], kind="stable")
     index = {name: values[order] for name, values in index.items()}
     ids = index["example_id"]
@@ -80,7 +81,7 @@ def _count_classes(labels: NDArray[np.int32]) -> int:
 
 @dataclass(frozen=True)
 class Dealt:
-    """The shard number of every row, and the place (split, index) of every shard."""
+    """The shard number of every row (or `LEFT_OUT`), and the place (split, index) of every shard."""
 
     example_id: NDArray[np.int64]  # ascending
     shard: NDArray[np.int32]
@@ -95,7 +96,7 @@ def deal(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> Dealt:
     Raises: InputError when a labelled split would be empty.
     """
     rows_of = _split(index, data, seed)
-    shard = np.empty(len(index["label"]), np.int32)
+    shard = np.full(len(index["label"]), LEFT_OUT, np.int32)
     places: list[tuple[str, int]] = []
     for split in SPLITS:
         rows = rows_of[split]
@@ -127,22 +128,30 @@ def _split(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> dict[
     labelled, unlabelled = rows_of["train"][known], rows_of["train"][~known]
     kept = len(labelled) if data.labelled is None else data.labelled
     rows_of["train"] = labelled[:kept]
-    rows_of["unlabelled"] = np.concatenate([rows_of["unlabelled"], labelled[kept:], unlabelled])
+    pool = np.concatenate([rows_of["unlabelled"], labelled[kept:], unlabelled])
+    rows_of["unlabelled"] = pool[: data.unlabelled]
     return rows_of
 
 
 def _train_tokenizer(raw: ray.data.Dataset, data: DataConfig, columns: list[str]) -> Tokenizer:
     """A tokenizer for the training part: neither validation nor test texts shape a source's own split."""
-    names = [name for name in ("text_0", "text_1") if name in columns]
+    return train_tokenizer(_TrainingTexts(raw, columns), data.vocabulary, data.max_length)
 
-    def texts() -> Iterator[str]:
-        for batch in raw.iter_batches(batch_size=None, batch_format="pyarrow"):
-            if "split" in columns:
+
+class _TrainingTexts:
+    """Texts of the training part, streamed anew by every iteration."""
+
+    def __init__(self, raw: ray.data.Dataset, columns: list[str]) -> None:
+        self._raw = raw
+        self._names = [name for name in ("text_0", "text_1") if name in columns]
+        self._split = "split" in columns
+
+    def __iter__(self) -> Iterator[str]:
+        for batch in self._raw.iter_batches(batch_size=None, batch_format="pyarrow"):
+            if self._split:
                 batch = batch.filter(pc.is_in(batch["split"], pa.array(["train", "unlabelled"])))
-            for name in names:
+            for name in self._names:
                 yield from batch[name].to_pylist()
-
-    return train_tokenizer(texts(), data.vocabulary, data.max_length)
 
 
 def _in_shards(raw: ray.data.Dataset, dealt: Dealt, tasks: int) -> ray.data.Dataset:
@@ -153,7 +162,7 @@ def _in_shards(raw: ray.data.Dataset, dealt: Dealt, tasks: int) -> ray.data.Data
     tables = [table for table in ray.get(raw.to_arrow_refs()) if table.num_rows]
     table = numbered(pa.concat_tables(tables, promote_options="permissive"))
     table = table.take(pc.sort_indices(table["shard"]))
-    counts = np.bincount(dealt.shard)
+    counts = np.bincount(table["shard"].to_numpy(), minlength=len(dealt.places))
     starts = np.cumsum(counts) - counts
     return ray.data.from_arrow([table.slice(s, n) for s, n in zip(starts, counts, strict=True)])
 
@@ -167,7 +176,8 @@ class _ShardNumber:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         places = np.searchsorted(self._example_id, batch["example_id"].to_numpy())
-        return batch.append_column("shard", pa.array(self._shard[places]))
+        numbered = batch.append_column("shard", pa.array(self._shard[places]))
+        return numbered.filter(pc.not_equal(numbered["shard"], LEFT_OUT))
 
 
 class _ShardWriter:

@@ -40,12 +40,10 @@ def read_source(data: DataConfig, seed: int, tasks: int) -> ray.data.Dataset:
     Raises: InputError naming file, row, what was found, what was expected and the remedy.
     """
     if data.source == "docsqa":
-        rows = ray.data.from_arrow(_docsqa(data, seed, tasks))
-    elif data.source == "digits":
-        rows = ray.data.from_arrow(_digits())
-    else:
-        rows = _parquet(data, tasks)
-    return rows.limit(data.limit) if data.limit else rows
+        return ray.data.from_arrow(_docsqa(data, seed, tasks))
+    if data.source == "digits":
+        return ray.data.from_arrow(_digits())
+    return _parquet(data, tasks)
 
 
 def _docsqa(data: DataConfig, seed: int, tasks: int) -> pa.Table:
@@ -84,7 +82,7 @@ def _parquet_files(source: str) -> list[Path]:
     path = Path(source).expanduser()
     if not path.exists():
         raise InputError(
-            f"data.source: {source}: no such file or folder; expected docsqa, digits, a Parquet file or a folder of them"
+            f"data.source: {source}: no such file or folder; expected docsqa, digits, a Parquet file or a folder"
         )
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files:

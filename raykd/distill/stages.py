@@ -14,6 +14,7 @@ from raykd.train.checkpoint import load_weights, save_weights
 from raykd.train.job import Report, TrainJob
 from raykd.train.launch import launch
 
+
 def model_spec(config: ModelConfig, manifest: Manifest, heads: int = 1) -> ModelSpec:
     """The model of a configuration for the run's examples."""
     return ModelSpec(config, manifest.inputs, manifest.classes, heads)
@@ -37,10 +38,14 @@ def student_jobs(config: Config, student: Student, manifest: Manifest) -> list[T
     pool = tuple(split for split in distill.stage1.pool if manifest.rows(split))
     if distill.stage1.epochs and pool:
         # Validation labels can't tell the best epoch of soft training: the golden head has not been trained.
-        stage1 = _job(config, f"{student.folder}/stage1", model, distill.stage1, pool, student, alpha=1.0, keep_best=False)
+        stage1 = _job(
+            config, f"{student.folder}/stage1", model, distill.stage1, pool, student, alpha=1.0, keep_best=False
+        )
         jobs.append(stage1)
     initial = jobs[-1].folder if jobs else None
-    stage2 = _job(config, f"{student.folder}/stage2", model, distill.stage2, ("train",), student, distill.alpha, initial)
+    stage2 = _job(
+        config, f"{student.folder}/stage2", model, distill.stage2, ("train",), student, distill.alpha, initial
+    )
     return [*jobs, stage2]
 
 

@@ -15,7 +15,9 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int32]
 
 
-def quality(probabilities_BC: Floats, labels_B: Labels, reference_BC: Floats, seed: int) -> dict[str, float | list[float]]:
+def quality(
+    probabilities_BC: Floats, labels_B: Labels, reference_BC: Floats, seed: int
+) -> dict[str, float | list[float]]:
     """All quality figures of one model.
 
     Args: reference: the teacher ensemble's probabilities, for `agreement`; seed: of the bootstrap.

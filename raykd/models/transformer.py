@@ -48,7 +48,9 @@ class TextEmbedding(keras.layers.Layer):
         self.tokens = self.add_weight(shape=(self.vocabulary, self.width), initializer=_initializer(), name="tokens")
         self.positions = self.add_weight(shape=(self.length, self.width), initializer=_initializer(), name="positions")
         # One small table: segment (2) and match (2), so that one look-up serves both.
-        self.marks = self.add_weight(shape=(4, self.width), initializer=_initializer(), name="marks")
+        # Larger than the words at first: what both texts share tells more than any word does alone.
+        loud = keras.initializers.TruncatedNormal(stddev=0.2)
+        self.marks = self.add_weight(shape=(4, self.width), initializer=loud, name="marks")
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6)
         self.norm.build((None, None, self.width))
 

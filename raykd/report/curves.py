@@ -38,10 +38,7 @@ class Curve:
         """(epoch, value), epochs counted from 1 through all stages; those without a finite value left out."""
         # None: nothing to measure against; not finite: a training that diverged.
         values = [record.get(measure.key) for stage in self.stages for record in stage]
-        known = [
-            (epoch, math.nan if value is None else float(value))
-            for epoch, value in enumerate(values, start=1)
-        ]
+        known = [(epoch, math.nan if value is None else float(value)) for epoch, value in enumerate(values, start=1)]
         return [(epoch, value) for epoch, value in known if math.isfinite(value)]
 
     def best(self, measure: Measure) -> tuple[int, float]:

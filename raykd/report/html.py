@@ -94,12 +94,8 @@ def write_report(config: Config, run: RunDirectory, evaluation: dict[str, Any]) 
     run.write_bytes("report.html", page.encode())
 
 
-def _page(
-    config: Config, run: RunDirectory, evaluation: dict[str, Any], curves: list[tuple[str, Plot]]
-) -> str:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+def _page(config: Config, run: RunDirectory, evaluation: dict[str, Any], curves: list[tuple[str, Plot]]) -> str:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = resources.files("raykd.report").joinpath("template.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         name=config.name,

@@ -48,9 +48,7 @@ def place(
     return placed
 
 
-def _beside(
-    point: tuple[float, float], size: tuple[float, float], direction: tuple[float, float], step: float
-) -> Box:
+def _beside(point: tuple[float, float], size: tuple[float, float], direction: tuple[float, float], step: float) -> Box:
     """The name's box at `step` from the point, touching with the side or corner that faces it."""
     (x, y), (width, height), (across, up) = point, size, direction
     left = x + across * step - width * (1 - _sign(across)) / 2

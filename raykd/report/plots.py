@@ -68,9 +68,7 @@ def frontier_plot(models: Sequence[Model]) -> Plot | None:
         _speed_ticks(axes)
         _names(axes, timed)
         present = [kind for name, kind in KINDS.items() if any(model["kind"] == name for model in timed)]
-        figure.legend(
-            handles=[*map(_handle, present), _frontier_handle()], loc="lower center", ncol=len(present) + 1
-        )
+        figure.legend(handles=[*map(_handle, present), _frontier_handle()], loc="lower center", ncol=len(present) + 1)
         return Plot(_svg(figure, "frontier", f"Accuracy against examples per second. {finding}"), finding)
 
 
@@ -90,9 +88,7 @@ def curves_plot(title: str, curves: Sequence[Curve], measure: Measure) -> Plot:
         elif _spread(curves, measure) > 10:
             _log_loss(axes)
         figure.legend(loc="outside lower center", ncol=2, handlelength=3.2)
-        return Plot(
-            _svg(figure, f"{title}-{measure.key}", f"{title}: {measure.title} by epoch. {finding}"), finding
-        )
+        return Plot(_svg(figure, f"{title}-{measure.key}", f"{title}: {measure.title} by epoch. {finding}"), finding)
 
 
 def _points(axes: Any, models: Sequence[Model]) -> None:
@@ -131,17 +127,13 @@ def _speed_ticks(axes: Any) -> None:
     low, high = axes.get_xlim()
     steps = (1.0, 2.0, 5.0) if high / low < 200 else (1.0,)
     axes.xaxis.set_major_locator(LogLocator(subs=steps))
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda speed, _: f"{speed:,.0f}" if speed >= 1 else f"{speed:g}")
-    )
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda speed, _: f"{speed:,.0f}" if speed >= 1 else f"{speed:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(low, high)
 
 
 def _handle(kind: Kind) -> Line2D:
-    return Line2D(
-        [], [], color=kind.colour, marker=kind.marker, linestyle="none", markersize=7, label=kind.title
-    )
+    return Line2D([], [], color=kind.colour, marker=kind.marker, linestyle="none", markersize=7, label=kind.title)
 
 
 def _frontier_handle() -> Line2D:

@@ -91,14 +91,12 @@ def _pack(lists: Mapping[str, Values], state: Any = None) -> bytes:
     arrays = {f"{name}/{i:05d}": value for name, values in lists.items() for i, value in enumerate(values)}
     header = json.dumps({"counts": {name: len(values) for name, values in lists.items()}, "state": state})
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, header=np.frombuffer(header.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, header=np.frombuffer(header.encode(), np.uint8), **arrays)
     return buffer.getvalue()
 
 
 def _unpack(content: bytes) -> tuple[dict[str, Values], Any]:
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         header = json.loads(archive["header"].tobytes())
-        lists = {
-            name: [archive[f"{name}/{i:05d}"] for i in range(count)] for name, count in header["counts"].items()
-        }
+        lists = {name: [archive[f"{name}/{i:05d}"] for i in range(count)] for name, count in header["counts"].items()}
     return lists, header["state"]

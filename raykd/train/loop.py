@@ -22,7 +22,9 @@ _REPORT_SECONDS = 0.5
 _PREFETCHED = 8  # batches
 
 
-def train(job: TrainJob, run: RunDirectory, manifest: Manifest, strategy: tf.distribute.Strategy, report: Report) -> None:
+def train(
+    job: TrainJob, run: RunDirectory, manifest: Manifest, strategy: tf.distribute.Strategy, report: Report
+) -> None:
     """Train a model, from its last checkpoint if there is one, and publish its weights and history.
 
     The same job gives the same weights, interrupted or not. Raises: FloatingPointError when the loss is no

@@ -111,9 +111,7 @@ def test_ids_are_unique():
 
 def test_an_id_names_its_texts_whatever_the_seed():
     first = {row["example_id"]: (row["text_0"], row["text_1"]) for row in pairs_of(docstrings(), shares={})}
-    other = {
-        row["example_id"]: (row["text_0"], row["text_1"]) for row in pairs_of(docstrings(), seed=1, shares={})
-    }
+    other = {row["example_id"]: (row["text_0"], row["text_1"]) for row in pairs_of(docstrings(), seed=1, shares={})}
     common = set(first) & set(other)
     assert len(common) >= 400  # All positives at least.
     assert all(first[example_id] == other[example_id] for example_id in common)

@@ -128,9 +128,7 @@ def test_summary_gives_tmkds_numbers_though_another_student_is_more_accurate() -
     assert said.startswith("The TMKD student (student/many_on_one) reaches 78.00 % accuracy")
     assert "95 % interval 76.0 to 80.0 %" in said
     assert "97.5 % of the accuracy of the best single teacher (teacher/a, 80.00 %)" in said  # 0.78 / 0.8
-    assert (
-        "24.5 times as many examples per second as the teacher ensemble (980 against 40)" in said
-    )  # 980 / 40
+    assert "24.5 times as many examples per second as the teacher ensemble (980 against 40)" in said  # 980 / 40
     assert "8.00 points above the plain student" in said
     assert "overlap" in said  # 76 to 80 and 78 to 82
 

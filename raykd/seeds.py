@@ -1,0 +1,38 @@
+"""The same job with several seeds, and what differs between them."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from raykd.config import Config
+from raykd.pipeline import run
+
+FIGURES = ("accuracy", "auc", "nll", "retention", "retention_ensemble", "speedup_ensemble")
+
+
+def run_seeds(
+    config: Config, seeds: Sequence[int], *, address: str | None = None, verbose: bool = False
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Run the job once per seed, in `<name>-seed<seed>`, and compare. Returns: as `compare_seeds`."""
+    evaluations = []
+    for seed in seeds:
+        own = config.model_copy(update={"seed": seed, "name": f"{config.name}-seed{seed}"})
+        evaluations.append(run(own, address=address, verbose=verbose))
+    return compare_seeds(evaluations)
+
+
+def compare_seeds(evaluations: Sequence[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Mean and sample standard deviation of each figure of each model that every evaluation has.
+
+    With one evaluation the deviation is 0.
+    """
+    tables = [{model["name"]: model for model in evaluation["models"]} for evaluation in evaluations]
+    common = [name for name in tables[0] if all(name in table for table in tables)]
+    return {
+        name: {figure: _mean_and_deviation([table[name][figure] for table in tables]) for figure in FIGURES}
+        for name in common
+    }
+
+
+def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
