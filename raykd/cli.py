@@ -28,14 +28,14 @@ def run(
     ] = "quickstart",
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one value, for example distill.alpha=0.5; repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value, for example distill.alpha=0.5; repeatable."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     storage_path: Annotated[str | None, typer.Option(help="Folder or URI that holds run directories.")] = None,
     address: Annotated[str | None, typer.Option(help="Address of a Ray cluster; default: start Ray here.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Run once per seed and compare, for example 0,1,2.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the steps and what is done already; run nothing.")
+        bool, typer.Option("--dry-run", help="Show steps and work, done or to do; run nothing.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's and TensorFlow's own messages too.")] = False,
 ) -> None:
@@ -47,16 +47,34 @@ def run(
 
     - `raykd run digits --set distill.temperature=4 --name digits-t4`
 
-    - `raykd run mine.yaml --storage-path s3://bucket/runs --seeds 0,1,2`
+    - `raykd run mine.yaml --storage-path /data/runs --seeds 0,1,2`
     """
     from raykd import pipeline
     from raykd.config import load_config
+    from raykd.console import show_plan, show_seeds
 
     overrides = list(set_ or [])
     overrides += [f"name={name}"] if name else []
     overrides += [f"storage_path={storage_path}"] if storage_path else []
     loaded = load_config(config, overrides)
-    pipeline.run(loaded, address=address, verbose=verbose)
+    if dry_run:
+        show_plan(pipeline.preview(loaded))
+    elif seeds is not None:
+        from raykd.seeds import run_seeds
+
+        show_seeds(run_seeds(loaded, _parse_seeds(seeds), address=address, verbose=verbose))
+    else:
+        pipeline.run(loaded, address=address, verbose=verbose)
+
+
+def _parse_seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--seeds {text}: expected whole numbers with commas between them, such as 0,1,2") from error
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise InputError(f"--seeds {text}: expected different numbers, 0 or more, such as 0,1,2")
+    return seeds
 
 
 def main() -> None:
@@ -64,7 +82,8 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except InputError as error:
-        Terminal(stderr=True).print(f"error: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
+        line = " ".join(str(error).split())
+        Terminal(stderr=True).print(f"error: {line}", style="red", highlight=False, soft_wrap=True, markup=False)
         sys.exit(2)
     except KeyboardInterrupt:
         Terminal(stderr=True).print("interrupted; the same command goes on from here", highlight=False)

@@ -268,7 +268,7 @@ def load_config(source: str = "quickstart", overrides: Sequence[str] = ()) -> Co
 def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
     """Check a mapping in the YAML's form. Raises: InputError as `load_config`."""
     try:
-        return Config.model_validate(_with_teacher_defaults(values))
+        return Config.model_validate(_with_teacher_defaults(values, source))
     except ValidationError as error:
         raise InputError(f"{source}: {_explain(error)}") from error
 
@@ -316,11 +316,13 @@ def _teacher_named(entries: list[Any], name: str, override: str) -> Any:
     raise InputError(f"--set {override}: no entry named {name}; found {names}")
 
 
-def _with_teacher_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+def _with_teacher_defaults(values: Mapping[str, Any], source: str) -> dict[str, Any]:
     merged = dict(values)
     defaults = merged.pop("teacher_defaults", None) or {}
     if not isinstance(defaults, Mapping):
-        raise InputError(f"teacher_defaults: found {defaults!r}, expected a section such as training: {{epochs: 4}}")
+        raise InputError(
+            f"{source}: teacher_defaults: found {defaults!r}, expected a section such as training: {{epochs: 4}}"
+        )
     teachers = merged.get("teachers")
     if isinstance(teachers, list):
         merged["teachers"] = [_merge(defaults, entry) for entry in teachers]

@@ -1,8 +1,9 @@
 """What a run shows: one live picture in a terminal, calm lines elsewhere, a table at the end."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 from rich.live import Live
@@ -10,7 +11,12 @@ from rich.table import Table
 
 from raykd.config import Config
 
+if TYPE_CHECKING:
+    from raykd.pipeline import Planned
+
 Event = dict[str, Any]
+
+_LOG_WIDTH = 160  # A log has no edge to wrap at.
 
 
 class Console:
@@ -22,7 +28,7 @@ class Console:
     def __init__(self, config: Config, run: str, steps: int, missing: int) -> None:
         self._console = rich.console.Console()
         if not self._console.is_terminal:
-            self._console.width = 160  # A log has no edge to wrap at.
+            self._console.width = _LOG_WIDTH
         self._running: dict[str, Event] = {}
         self._begun: dict[str, float] = {}
         self._steps, self._finished = steps, steps - missing
@@ -100,7 +106,7 @@ class Console:
                 model["name"],
                 f"{model['accuracy']:.2%}",
                 f"{low:.1%} - {high:.1%}",
-                f"{model['auc']:.3f}",
+                _number(model["auc"], ".3f"),
                 f"{model['agreement']:.1%}",
                 f"{model['parameters']:,}",
                 f"{model['examples_per_second']:,.0f}",
@@ -135,3 +141,28 @@ def _facts(event: Event) -> str:
     if event.get("examples_per_second") is not None:
         parts.append(f"{event['examples_per_second']:,.0f} examples/s")
     return ", ".join(parts)
+
+
+def show_plan(steps: Sequence["Planned"]) -> None:
+    """Print what a run would do."""
+    table = Table(box=None, header_style="dim")
+    for name in ("step", "state", "row passes"):
+        table.add_column(name, justify="right" if name == "row passes" else "left")
+    for step in steps:
+        rows = "known after ingestion" if step.rows is None else f"{step.rows:,}"
+        table.add_row(step.step, "done" if step.done else "to do", rows)
+    rich.console.Console().print(table)
+
+
+def show_seeds(figures: dict[str, dict[str, tuple[float, float]]]) -> None:
+    """Print mean and standard deviation over seeds."""
+    table = Table(box=None, header_style="dim", title="mean ± standard deviation over seeds", title_justify="left")
+    table.add_column("model")
+    for name in next(iter(figures.values())):
+        table.add_column(name, justify="right")
+    for model, values in figures.items():
+        table.add_row(model, *(f"{mean:.4f} ± {deviation:.4f}" for mean, deviation in values.values()))
+    console = rich.console.Console()
+    if not console.is_terminal:
+        console.width = _LOG_WIDTH
+    console.print(table)

@@ -1,6 +1,7 @@
 """The whole job, top to bottom: ingest, teachers, logits, students by recipe, evaluation, report."""
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,48 @@ def run(config: Config, *, address: str | None = None, verbose: bool = False) ->
         _report(config, directory, evaluation)
         console.results(evaluation, directory.path("report.html"))
     return evaluation
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One step as `--dry-run` shows it; `rows` counts row passes, None before ingestion has counted rows."""
+
+    step: str
+    done: bool
+    rows: int | None
+
+
+def preview(config: Config) -> list[Planned]:
+    """What `run` would do, without doing it: every step, whether it is done, and its row passes."""
+    directory = RunDirectory.at(config.storage_path, config.name)
+    steps = plan(config)
+    missing = unfinished(steps, directory)
+    rows = _rows_by_split(directory) if steps[0] not in missing else None
+    return [Planned(step.name, step not in missing, _row_passes(step.name, config, rows)) for step in steps]
+
+
+def _rows_by_split(run: RunDirectory) -> dict[str, int]:
+    from raykd.data.shards import SPLITS, read_manifest
+
+    manifest = read_manifest(run)
+    return {split: manifest.rows(split) for split in SPLITS}
+
+
+def _row_passes(step: str, config: Config, rows: dict[str, int] | None) -> int | None:
+    """Rows that the step reads, counted once per epoch; training that stops early reads fewer."""
+    if rows is None:
+        return None
+    kind, _, name = step.partition("/")
+    if kind == "teachers":
+        return rows["train"] * config.teacher(name).training.epochs
+    if kind == "logits":
+        return rows["train"] + rows["unlabelled"]
+    if step == "students/plain":
+        return rows["train"] * config.student.training.epochs
+    if kind == "students":
+        stage1, stage2 = config.distill.stage1, config.distill.stage2
+        return stage1.epochs * sum(rows[split] for split in stage1.pool) + stage2.epochs * rows["train"]
+    return rows["test"] if step == EVALUATION else sum(rows.values())
 
 
 def plan(config: Config) -> list[Step]:

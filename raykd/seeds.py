@@ -7,7 +7,7 @@ from typing import Any
 from raykd.config import Config
 from raykd.pipeline import run
 
-FIGURES = ("accuracy", "auc", "nll", "retention", "retention_ensemble", "speedup_ensemble")
+FIGURES = ("accuracy", "nll", "retention", "retention_ensemble", "speedup_ensemble")
 
 
 def run_seeds(

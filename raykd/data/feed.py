@@ -93,20 +93,17 @@ class Feed:
         steps = self._order.steps_per_epoch
         first = start // steps
         incoming = self._visit(range(first, first + 1 if self._cached else -(-stop // steps)))
-        for step, parts in self._parts(first, incoming):
-            if step >= stop:
-                return
+        parts_of_steps = self._parts(first, incoming)
+        for step in range(first * steps, stop):
+            parts = next(parts_of_steps)
             if step >= start:
                 yield self._join(step // steps, parts)
             self._forget(step // steps, parts)
 
-    def _parts(self, epoch: int, incoming: Iterator[tuple[Visit, Arrays]]) -> Iterator[tuple[int, list[Part]]]:
-        step = epoch * self._order.steps_per_epoch
+    def _parts(self, epoch: int, incoming: Iterator[tuple[Visit, Arrays]]) -> Iterator[list[Part]]:
         while True:
             streams = [self._stream(epoch, stream, incoming) for stream in self._streams]
-            for parts in zip(*streams, strict=True):
-                yield step, list(parts)
-                step += 1
+            yield from (list(parts) for parts in zip(*streams, strict=True))
             epoch += 1
 
     def _stream(self, epoch: int, stream: int, incoming: Iterator[tuple[Visit, Arrays]]) -> Iterator[Part]:

@@ -41,7 +41,7 @@ def ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manife
     if raw.size_bytes() <= _IN_MEMORY_BYTES:
         written = sharded.map_batches(writer, batch_size=None, batch_format="pyarrow", concurrency=tasks)
     else:
-        written = sharded.groupby("shard").map_groups(writer, batch_format="pyarrow")
+        written = sharded.groupby("shard").map_groups(writer.__call__, batch_format="pyarrow")
     shards = [Shard(**row) for row in written.take_all()]
     shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.index))
     if tokenizer is not None:

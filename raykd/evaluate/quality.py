@@ -17,7 +17,7 @@ Labels = NDArray[np.int32]
 
 def quality(
     probabilities_BC: Floats, labels_B: Labels, reference_BC: Floats, seed: int
-) -> dict[str, float | list[float]]:
+) -> dict[str, float | list[float] | None]:
     """All quality figures of one model.
 
     Args: reference: the teacher ensemble's probabilities, for `agreement`; seed: of the bootstrap.
@@ -61,8 +61,12 @@ def expected_calibration_error(probabilities_BC: Floats, labels_B: Labels) -> fl
     return float(np.abs(gap_by_bin).sum() / len(labels_B))
 
 
-def _auc(probabilities_BC: Floats, labels_B: Labels) -> float:
+def _auc(probabilities_BC: Floats, labels_B: Labels) -> float | None:
+    """Mean over the classes that the rows have beside others; None where there is one class only."""
+    present = np.unique(labels_B)
+    if len(present) < 2:
+        return None
     if probabilities_BC.shape[1] == 2:
         return float(roc_auc_score(labels_B, probabilities_BC[:, 1]))
-    one_hot_BC = labels_B[:, None] == np.arange(probabilities_BC.shape[1])
-    return float(roc_auc_score(one_hot_BC, probabilities_BC, average="macro"))
+    one_hot_BP = labels_B[:, None] == present
+    return float(roc_auc_score(one_hot_BP, probabilities_BC[:, present], average="macro"))

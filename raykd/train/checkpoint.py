@@ -44,7 +44,7 @@ class Checkpoint:
 
 def values_of(variables: Sequence[Any]) -> Values:
     """Copies of the variables' values."""
-    return [np.array(variable) for variable in variables]
+    return [variable.numpy().copy() for variable in variables]
 
 
 def assign(variables: Sequence[Any], values: Values, source: str) -> None:

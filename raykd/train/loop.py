@@ -110,7 +110,7 @@ def _epoch(
     job: TrainJob, program: Program, batches: Iterator[Any], progress: Progress, steps: int, report: Report
 ) -> dict[str, Any]:
     """Train to the end of the epoch and return its record."""
-    epoch, begun, reported = progress.step // steps, time.perf_counter(), 0.0
+    epoch, begun, reported = progress.step // steps, time.perf_counter(), -_REPORT_SECONDS
     left = (epoch + 1) * steps - progress.step
     totals = np.zeros(3)  # loss, rows, seconds waited
     while left:

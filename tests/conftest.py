@@ -1,0 +1,37 @@
+"""One Ray and one whole digits run for the test session."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raykd.artifacts import RunDirectory
+from raykd.cluster import connect
+from raykd.config import Config, load_config
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    with connect(None, verbose=False):
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    storage = tmp_path_factory.mktemp("runs")
+    return load_config("digits", [f"storage_path={storage}"])
+
+
+@pytest.fixture(scope="session")
+def digits_run(digits_config: Config, local_ray: None) -> tuple[RunDirectory, dict[str, Any]]:
+    """The finished run of the packaged digits job, and its evaluation."""
+    from raykd.pipeline import run
+
+    evaluation = run(digits_config)
+    return RunDirectory.at(digits_config.storage_path, digits_config.name), evaluation
+
+
+@pytest.fixture
+def run_directory(tmp_path: Path) -> RunDirectory:
+    return RunDirectory.at(str(tmp_path), "run")

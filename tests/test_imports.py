@@ -1,0 +1,43 @@
+"""Imports point one way, and importing raykd is cheap."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import raykd
+
+ORDER = [
+    "errors", "artifacts", "config", "losses", "data", "models", "train", "distill", "ensemble", "evaluate",
+    "report", "schedule", "lanes", "cluster", "console", "pipeline", "seeds", "cli",
+]  # fmt: skip
+TYPES_ONLY = {("console", "pipeline")}  # under TYPE_CHECKING
+
+
+def _imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("raykd."):
+            names.add(node.module.split(".")[1])
+        elif isinstance(node, ast.ImportFrom) and node.module == "raykd":
+            names.update(alias.name for alias in node.names)
+    return names
+
+
+def test_imports_point_backwards() -> None:
+    root = Path(raykd.__file__).parent
+    forward = []
+    for path in root.rglob("*.py"):
+        if path.name == "__init__.py" and path.parent == root:
+            continue
+        own = path.relative_to(root).parts[0].removesuffix(".py")
+        for name in _imports(path) - {own}:
+            if ORDER.index(name) >= ORDER.index(own) and (own, name) not in TYPES_ONLY:
+                forward.append(f"{path.relative_to(root)} imports {name}")
+    assert forward == []
+
+
+def test_import_raykd_loads_neither_tensorflow_nor_ray() -> None:
+    code = "import sys, raykd, raykd.cli; print({'tensorflow', 'ray', 'keras'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
