@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -109,8 +110,7 @@ class Lanes:
                 number, lane = self._idle.popitem()
                 running[lane.perform.remote(step)] = step, number, lane
             finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
-            for event in ray.get(self._board.fetch.remote()):
-                show(event)
+            self._show_events(show)
             for reference in finished:
                 step, number, lane = running.pop(reference)
                 try:
@@ -120,7 +120,12 @@ class Lanes:
                     self._idle[number] = self._replace(number, step, error, show)
                 except RayTaskError as error:
                     raise _cause(error) from None
+        self._show_events(show)
         return list(times.values())
+
+    def _show_events(self, show: Callable[[Event], None]) -> None:
+        for event in ray.get(self._board.fetch.remote()):
+            show(event)
 
     def _replace(self, number: int, step: Step, error: RayActorError, show: Callable[[Event], None]) -> ActorHandle:
         if not self._failures_left:
@@ -131,8 +136,6 @@ class Lanes:
 
 
 def _without_done_needs(step: Step, names: set[str]) -> Step:
-    from dataclasses import replace
-
     return replace(step, needs=tuple(need for need in step.needs if need in names))
 
 
