@@ -128,6 +128,16 @@ class RunDirectory:
         if self.exists(relative):
             self.filesystem.delete_file(self.path(relative))
 
+    def delete_folder(self, relative: str) -> None:
+        """Delete a folder and what is in it, if it is there."""
+        if self.exists(relative):
+            self.filesystem.delete_dir(self.path(relative))
+
+    def names(self, relative: str, ending: str) -> list[str]:
+        """Names of the files in a folder that end so, sorted; none where there is no such folder."""
+        found = self.filesystem.get_file_info(fs.FileSelector(self.path(relative), allow_not_found=True))
+        return sorted(entry.base_name for entry in found if entry.base_name.endswith(ending))
+
     def is_done(self, step: str, expected: str) -> bool:
         """Whether the step finished with these settings."""
         marker = f"{step}/{MARKER}"
@@ -142,7 +152,7 @@ class RunDirectory:
             # The marks first: what is left by an interrupted deletion must not pass for output.
             self.delete(f"{step}/{MARKER}")
             self.delete(claim)
-            self.filesystem.delete_dir(self.path(step))
+            self.delete_folder(step)
         self.write_json(claim, {"fingerprint": expected})
 
     def finish(self, step: str, expected: str, **facts: Any) -> None:

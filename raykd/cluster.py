@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from raykd.artifacts import RunDirectory
 from raykd.config import Config
+from raykd.quiet import quiet
 
 if TYPE_CHECKING:
     from raykd.lanes import Lanes
@@ -44,7 +45,7 @@ def connect(address: str | None, verbose: bool) -> Iterator[Cluster]:
             **local,
         )
     if not verbose:
-        _silence()
+        quiet()
     try:
         yield Cluster(int(ray.cluster_resources().get("CPU", 1)))
     finally:
@@ -52,21 +53,17 @@ def connect(address: str | None, verbose: bool) -> Iterator[Cluster]:
             ray.shutdown()
 
 
-def _silence() -> None:
-    """Quiet Ray's libraries in the driver."""
-    import logging
-
-    import ray.data
-
-    for name in ("ray.data", "ray.train"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-
-
 def lanes_for(config: Config, cluster: Cluster, run: RunDirectory, verbose: bool) -> "Lanes":
     """Lanes as the configuration asks for them: by default one per CPU, no more than there are teachers."""
+    from raykd.data.feed import FEED_CPUS
     from raykd.lanes import Lanes
 
-    asked = config.scaling.lanes
-    count = max(1, min(cluster.cpus, len(config.teachers))) if asked == "auto" else asked
-    return Lanes(run, count, max(1, cluster.cpus // count), config.scaling.max_failures, verbose)
+    scaling = config.scaling
+    cpus_of_one = scaling.cpus_per_worker * max(1, scaling.most_workers)
+    room = max(1, min(cluster.cpus // cpus_of_one, len(config.teachers)))
+    count = room if scaling.lanes == "auto" else scaling.lanes
+    threads = max(1, cluster.cpus // count)
+    # A lane that trains itself leaves room for the Ray Data task that feeds it: a feed without a CPU would starve
+    # it. One that has workers waits while they train, and they hold the CPUs.
+    cpus = 0.0 if scaling.most_workers else threads - FEED_CPUS
+    return Lanes(run, count, threads, cpus, scaling.max_failures, verbose)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from raykd.errors import InputError
 
 RecipeName = Literal["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
+Workers = Annotated[int, Field(ge=0)] | tuple[int, int]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 ArtefactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 
@@ -149,6 +150,13 @@ class TrainingConfig(_Section):
     patience: int = Field(2, ge=1, description="stop after so many epochs without a better validation loss")
     steps_per_call: int = Field(16, ge=1, description="most training steps in one call into TensorFlow")
     jit_compile: bool = Field(True, description="compile the step with XLA: slower to start, then faster")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd: without momentum")
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="of activations; weights stay float32; mixed_float16 scales the loss"
+    )
+    accumulate: int = Field(1, ge=1, description="parts that a batch is cut into, to need less memory; one update")
+    checkpoint_steps: int | None = Field(None, ge=1, description="steps between checkpoints; default: one per epoch")
+    keep_checkpoints: int = Field(1, ge=1, description="checkpoints kept while training, the newest")
     seed: int | None = Field(None, ge=0, description="weights, dropout and row order; default: derived from `seed`")
 
 
@@ -196,8 +204,29 @@ class DistillConfig(_Section):
 class ScalingConfig(_Section):
     """How much runs side by side."""
 
-    lanes: int | Literal["auto"] = Field("auto", description="trainings side by side; auto: one per CPU")
-    max_failures: int = Field(3, ge=0, description="how often a lane that died is replaced, in all")
+    workers: Workers = Field(
+        0, description="processes of one training, or [least, most] for as many as there is room for; 0: the lane's own"
+    )
+    strategy: Literal["one_device", "mirrored", "multi_worker_mirrored"] = Field(
+        "multi_worker_mirrored", description="of tf.distribute; without workers multi_worker_mirrored is one_device"
+    )
+    cpus_per_worker: int = Field(1, ge=1, description="cores of each worker")
+    gpus_per_worker: int = Field(0, ge=0, description="accelerators of each worker")
+    lanes: int | Literal["auto"] = Field("auto", description="trainings side by side; auto: as the CPUs allow")
+    max_failures: int = Field(3, ge=0, description="how often a lane or a training's workers are replaced, in all")
+
+    @model_validator(mode="after")
+    def _workers_fit_strategy(self) -> "ScalingConfig":
+        if self.strategy != "multi_worker_mirrored" and self.most_workers > 1:
+            raise ValueError(f"at most 1 worker with strategy {self.strategy}; multi_worker_mirrored takes more")
+        if isinstance(self.workers, tuple) and not 1 <= self.workers[0] <= self.workers[1]:
+            raise ValueError(f"workers of the form [least, most] with 1 <= least <= most; found {list(self.workers)}")
+        return self
+
+    @property
+    def most_workers(self) -> int:
+        """Workers of one training, where there is room."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
 class Config(_Section):
@@ -223,6 +252,17 @@ class Config(_Section):
                     f"{where}.batch_size: found {training.batch_size}, expected a multiple of "
                     f"data.streams ({self.data.streams}); change either"
                 )
+            rows = training.batch_size // self.data.streams
+            if rows % training.accumulate:
+                raise ValueError(
+                    f"{where}.accumulate: found {training.accumulate}, expected a divisor of batch_size / data.streams "
+                    f"({rows}); change either"
+                )
+        if self.scaling.most_workers > self.data.streams:
+            raise ValueError(
+                f"scaling.workers: found {self.scaling.most_workers}, expected at most data.streams "
+                f"({self.data.streams}); raise data.streams"
+            )
         return self
 
     def teacher(self, name: str) -> TeacherConfig:

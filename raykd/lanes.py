@@ -1,9 +1,8 @@
 """Lanes: Ray actors that work side by side, each with TensorFlow loaded once, and the board they report to."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -11,8 +10,8 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
 
 from raykd.artifacts import RunDirectory
-from raykd.data.feed import FEED_CPUS
 from raykd.errors import InputError
+from raykd.quiet import quiet
 from raykd.schedule import Step, ready
 
 _POLL_SECONDS = 0.25
@@ -36,6 +35,19 @@ class Board:
         return events
 
 
+@dataclass(frozen=True)
+class Reporter:
+    """Posts a step's events on the board, from whatever process it is sent to."""
+
+    board: ActorHandle
+    lane: int
+    step: str
+
+    def __call__(self, event: Event) -> None:
+        """Post an event, of kind `progress` unless it says otherwise."""
+        self.board.post.remote({"lane": self.lane, "step": self.step, "kind": "progress", **event})
+
+
 class Lane:
     """Performs one step at a time."""
 
@@ -44,7 +56,7 @@ class Lane:
         self._run = run
         self._board = board
         if not verbose:
-            _silence()
+            quiet()
         from raykd.train.strategy import use_threads
 
         use_threads(threads)
@@ -52,45 +64,38 @@ class Lane:
     def perform(self, step: Step) -> tuple[float, float]:
         """Do the step's work and mark it done; returns when it began and ended, in Unix seconds."""
         begun = time.time()
-        self._report(step, "started", {})
+        report = Reporter(self._board, self._number, step.name)
+        report({"kind": "started"})
         self._run.begin(step.name, step.fingerprint)
-        facts = step.work(self._run, lambda event: self._report(step, "progress", event))
+        facts = step.work(self._run, report)
         self._run.finish(step.name, step.fingerprint, **facts)
-        self._report(step, "finished", facts)
+        report({"kind": "finished", **facts})
         return begun, time.time()
-
-    def _report(self, step: Step, kind: str, values: dict[str, Any]) -> None:
-        self._board.post.remote({"lane": self._number, "step": step.name, "kind": kind, **values})
-
-
-def _silence() -> None:
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import logging
-
-    import ray.data
-
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    logging.getLogger("ray.train").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
 
 
 class Lanes:
     """A fixed number of lanes; a lane that dies is replaced and its step taken up again.
 
-    Args: count: lanes; threads: that each computes with; max_failures: lanes replaced before giving up.
+    Args:
+        count: lanes.
+        threads: that each computes with.
+        cpus: that each holds.
+        max_failures: lanes replaced before giving up.
     """
 
-    def __init__(self, run: RunDirectory, count: int, threads: int, max_failures: int, verbose: bool) -> None:
+    def __init__(
+        self, run: RunDirectory, count: int, threads: int, cpus: float, max_failures: int, verbose: bool
+    ) -> None:
         self._run = run
         self._threads = threads
+        self._cpus = cpus
         self._failures_left = max_failures
         self._verbose = verbose
         self._board = ray.remote(num_cpus=0)(Board).remote()
         self._idle = {number: self._new(number) for number in range(count)}
 
     def _new(self, number: int) -> ActorHandle:
-        # Each lane leaves room for the Ray Data task that feeds it: a feed without a CPU would starve it.
-        lane = ray.remote(num_cpus=self._threads - FEED_CPUS)(Lane)
+        lane = ray.remote(num_cpus=self._cpus)(Lane)
         return lane.remote(number, self._threads, self._run, self._board, self._verbose)
 
     def perform(self, steps: Sequence[Step], show: Callable[[Event], None]) -> list[tuple[Step, float, float]]:

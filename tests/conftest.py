@@ -1,5 +1,6 @@
 """One Ray and one whole digits run for the test session."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from raykd.config import Config, load_config
 
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
-    with connect(None, verbose=False):
-        yield
+    # Ray's workers find the tests' own modules as they would a user's: on PYTHONPATH.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent / "train"), prepend=os.pathsep)
+        with connect(None, verbose=False):
+            yield
 
 
 @pytest.fixture(scope="session")

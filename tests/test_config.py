@@ -112,7 +112,9 @@ def test_an_unknown_key_names_the_nearest_known_one(job, override, key, nearest)
 
 def test_an_unknown_key_far_from_all_lists_the_known_ones(job):
     message = error_of(job, "scaling.zzz=1")
-    assert message.startswith(f"{job}: scaling.zzz: unknown key; known keys here: lanes, max_failures")
+    assert message.startswith(
+        f"{job}: scaling.zzz: unknown key; known keys here: cpus_per_worker, gpus_per_worker, lanes, max_failures"
+    )
 
 
 @pytest.mark.parametrize("key", ["width", "cnn"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import raykd
 
 ORDER = [
-    "errors", "artifacts", "config", "losses", "data", "models", "train", "distill", "ensemble", "evaluate",
+    "errors", "quiet", "artifacts", "config", "losses", "data", "models", "train", "distill", "ensemble", "evaluate",
     "report", "schedule", "lanes", "cluster", "console", "pipeline", "seeds", "cli",
 ]  # fmt: skip
 TYPES_ONLY = {("console", "pipeline")}  # under TYPE_CHECKING

@@ -41,7 +41,7 @@ def _kill_when(storage: Path, name: str, pattern: str) -> None:
 @pytest.mark.slow
 def test_killed_runs_end_with_the_same_evaluation(tmp_path: Path) -> None:
     subprocess.run(_command(tmp_path, "whole"), check=True, timeout=600, capture_output=True)
-    for pattern in ("examples/settings.json", "teachers/*/checkpoint.npz", "students/*/stage1/checkpoint.npz"):
+    for pattern in ("examples/settings.json", "teachers/*/checkpoints/*.npz", "students/*/stage1/checkpoints/*.npz"):
         _kill_when(tmp_path, "killed", pattern)
     subprocess.run(_command(tmp_path, "killed"), check=True, timeout=600, capture_output=True)
     whole, killed = _timeless(tmp_path, "whole"), _timeless(tmp_path, "killed")

@@ -80,7 +80,7 @@ def test_second_run_does_nothing_again(digits_config: Config, digits_run: Digits
 def test_run_directory_holds_no_leftovers(digits_run: DigitsRun) -> None:
     directory, evaluation = digits_run
     root = Path(directory.path())
-    assert not list(root.rglob("checkpoint.npz"))
+    assert not list(root.rglob("checkpoints"))
     assert not list(root.rglob("*.part-*"))
     assert json.loads((root / "evaluation.json").read_text()) == evaluation
     assert f"{_model(evaluation, 'student/many_on_one')['accuracy']:.2%}"[:4] in (root / "report.html").read_text()

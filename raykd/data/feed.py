@@ -84,6 +84,11 @@ class Feed:
         self._streams = range(rank, order.streams, workers)
         self._blocks: dict[Visit, Arrays] = {}
 
+    @property
+    def rows(self) -> int:
+        """Rows of this worker's part of a global batch."""
+        return self._order.rows_per_stream * len(self._streams)
+
     def batches(self, start: int, stop: int) -> Iterator[Arrays]:
         """This worker's part of global batches `start` to `stop` - 1, counted through all epochs.
 

@@ -82,7 +82,7 @@ def _job(
 def train_teacher(config: Config, name: str, run: RunDirectory, report: Report) -> dict[str, Any]:
     """Train a teacher. Returns: seconds, and what its history says (see `summary`)."""
     begun = time.perf_counter()
-    launch(teacher_job(config, name, read_manifest(run)), run, report)
+    launch(teacher_job(config, name, read_manifest(run)), run, report, config.scaling)
     return {"seconds": time.perf_counter() - begun, **summary(run, [teacher_folder(name)])}
 
 
@@ -92,7 +92,7 @@ def train_student(config: Config, student: Student, run: RunDirectory, report: R
     jobs = student_jobs(config, student, read_manifest(run))
     for job in jobs:
         if not run.exists(f"{job.folder}/history.json"):
-            launch(job, run, report)
+            launch(job, run, report, config.scaling)
     save_weights(run, student.folder, load_weights(run, jobs[-1].folder))
     return {"seconds": time.perf_counter() - begun, **summary(run, [job.folder for job in jobs])}
 

@@ -40,16 +40,22 @@ class ModelSpec:
         return fingerprint(self.config.model_dump(), asdict(self.inputs), self.classes, self.heads)
 
 
-def build(spec: ModelSpec, seed: int) -> keras.Model:
+def build(spec: ModelSpec, seed: int, precision: str = "float32") -> keras.Model:
     """A model from inputs [B, length] to logits [B, heads, classes], its weights drawn with `seed`.
 
-    Head 0 is the golden head. Raises: InputError when the model can't read these inputs, or a function of
-    the user's own can't be imported or returns something else than a body.
+    Head 0 is the golden head. Args: precision: a Keras dtype policy; weights and logits stay float32.
+    Raises: InputError when the model can't read these inputs, or a function of the user's own can't be imported
+    or returns something else than a body.
     """
     keras.utils.set_random_seed(seed)
-    body = _body(spec)
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        body = _body(spec)
+    finally:
+        keras.config.set_dtype_policy(usual)
     outputs = keras.layers.Dense(spec.heads * spec.classes, name="heads", dtype="float32")(body.output)
-    logits_BKC = keras.layers.Reshape((spec.heads, spec.classes), name="logits")(outputs)
+    logits_BKC = keras.layers.Reshape((spec.heads, spec.classes), name="logits", dtype="float32")(outputs)
     return keras.Model(body.input, logits_BKC)
 
 

@@ -13,16 +13,23 @@ from raykd.artifacts import RunDirectory
 from raykd.errors import InputError
 
 WEIGHTS = "weights.npz"
-_CHECKPOINT = "checkpoint.npz"
+_CHECKPOINTS = "checkpoints"
 
 Values = list[NDArray[Any]]
 
 
 @dataclass
 class Progress:
-    """Where a training stands."""
+    """Where a training stands.
+
+    `loss`, `rows`, `waited` and `seconds` are the sums of the epoch that is under way.
+    """
 
     step: int = 0
+    loss: float = 0.0
+    rows: float = 0.0
+    waited: float = 0.0
+    seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = -1
     best_loss: float = float("inf")
@@ -67,24 +74,37 @@ def load_weights(run: RunDirectory, folder: str) -> Values:
     return _unpack(run.read_bytes(f"{folder}/{WEIGHTS}"))[0]["model"]
 
 
-def save_checkpoint(run: RunDirectory, folder: str, checkpoint: Checkpoint) -> None:
-    """Publish a checkpoint in place of the one before."""
+def checkpoint_path(folder: str, step: int) -> str:
+    """Path in the run directory of the checkpoint after so many steps."""
+    return f"{folder}/{_CHECKPOINTS}/step-{step:08d}.npz"
+
+
+def save_checkpoint(run: RunDirectory, folder: str, checkpoint: Checkpoint, keep: int) -> None:
+    """Publish a checkpoint and drop all but the newest `keep`."""
     lists = {"model": checkpoint.model, "optimizer": checkpoint.optimizer, "best": checkpoint.best}
-    run.write_bytes(f"{folder}/{_CHECKPOINT}", _pack(lists, asdict(checkpoint.progress)))
+    path = checkpoint_path(folder, checkpoint.progress.step)
+    run.write_bytes(path, _pack(lists, asdict(checkpoint.progress)))
+    for old in checkpoints_in(run, folder)[:-keep]:
+        run.delete(old)
+
+
+def checkpoints_in(run: RunDirectory, folder: str) -> list[str]:
+    """Paths of a training's checkpoints in the run directory, oldest first."""
+    return [f"{folder}/{_CHECKPOINTS}/{name}" for name in run.names(f"{folder}/{_CHECKPOINTS}", ".npz")]
 
 
 def load_checkpoint(run: RunDirectory, folder: str) -> Checkpoint | None:
-    """The last checkpoint, or None where there is none."""
-    path = f"{folder}/{_CHECKPOINT}"
-    if not run.exists(path):
+    """The newest checkpoint, or None where there is none."""
+    paths = checkpoints_in(run, folder)
+    if not paths:
         return None
-    lists, progress = _unpack(run.read_bytes(path))
+    lists, progress = _unpack(run.read_bytes(paths[-1]))
     return Checkpoint(Progress(**progress), lists["model"], lists["optimizer"], lists["best"])
 
 
-def delete_checkpoint(run: RunDirectory, folder: str) -> None:
-    """Drop the checkpoint of a finished training."""
-    run.delete(f"{folder}/{_CHECKPOINT}")
+def delete_checkpoints(run: RunDirectory, folder: str) -> None:
+    """Drop the checkpoints of a finished training."""
+    run.delete_folder(f"{folder}/{_CHECKPOINTS}")
 
 
 def _pack(lists: Mapping[str, Values], state: Any = None) -> bytes:

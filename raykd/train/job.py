@@ -46,8 +46,8 @@ class TrainJob:
         """The order in which its rows are read."""
         return Order(manifest.of(*self.splits), self.streams, self.training.batch_size, self.seed)
 
-    def feed(self, run: RunDirectory, manifest: Manifest) -> Feed:
-        """Its rows, as batches for one worker."""
+    def feed(self, run: RunDirectory, manifest: Manifest, rank: int = 0, workers: int = 1) -> Feed:
+        """Its rows, as batches for one of the workers."""
         size = bytes_in_memory(manifest.rows(*self.splits), manifest.inputs, len(self.logits), manifest.classes)
         reader = Reader(run, manifest.of(*self.splits), manifest.inputs, self.logits)
-        return Feed(reader, self.order(manifest), cached=size <= self.cache_mib << 20)
+        return Feed(reader, self.order(manifest), cached=size <= self.cache_mib << 20, rank=rank, workers=workers)

@@ -1,30 +1,141 @@
-"""Launching a training through Ray Train's TensorflowTrainer."""
+"""Launching a training through Ray Train's TensorflowTrainer: in this process, or on a group of workers."""
 
+import json
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ray.train import RunConfig, ScalingConfig
+import ray.train
+from ray.train import Checkpoint, FailureConfig, RunConfig
 from ray.train.tensorflow import TensorflowTrainer
 
 from raykd.artifacts import RunDirectory
+from raykd.config import ScalingConfig
+from raykd.data.feed import FEED_CPUS
 from raykd.data.shards import read_manifest
+from raykd.errors import InputError
 from raykd.train.job import Report, TrainJob
-from raykd.train.loop import train
-from raykd.train.strategy import one_device
+from raykd.train.strategy import Place, strategy_named, use_threads
+
+_RAY_TRAIN = "ray_train"  # Ray Train's own records, while a training runs on workers
+_ERRORS: dict[str, type[Exception]] = {kind.__name__: kind for kind in (InputError, FloatingPointError)}
 
 
-def launch(job: TrainJob, run: RunDirectory, report: Report) -> None:
-    """Train in this process: TensorflowTrainer with no workers, which costs no start-up.
+def launch(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
+    """Train where the configuration says; publish weights and history in the job's folder.
+
+    Raises: what `train` raises; ray.train.TrainingFailedError when workers keep dying.
+    """
+    if scaling.most_workers:
+        _on_workers(job, run, report, scaling)
+    else:
+        _in_process(job, run, report, scaling)
+
+
+def _in_process(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
+    """TensorflowTrainer with no workers, which costs no start-up.
 
     Checkpoints are raykd's own, since Ray's local mode keeps its own in memory only.
     """
+    from raykd.train.loop import train
+
+    alone = "one_device" if scaling.strategy == "multi_worker_mirrored" else scaling.strategy
 
     def train_loop(_: dict[str, Any]) -> None:
-        train(job, run, read_manifest(run), one_device(), report)
+        train(job, run, read_manifest(run), Place(strategy_named(alone)), report)
 
     trainer = TensorflowTrainer(
         train_loop,
         train_loop_config={},
-        scaling_config=ScalingConfig(num_workers=0),
+        scaling_config=ray.train.ScalingConfig(num_workers=0),
         run_config=RunConfig(name=job.folder.replace("/", "-")),
     )
     trainer.fit()
+
+
+def _on_workers(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
+    # A name of its own: under an earlier one Ray would take up that training's records.
+    name = f"{job.folder.replace('/', '-')}-{uuid.uuid4().hex[:8]}"
+    failure = _Failure(run, f"{job.folder}/failure.json")
+    failure.clear()
+    # A worker leaves room for the Ray Data task that feeds it, as a lane does.
+    resources = {"CPU": scaling.cpus_per_worker - FEED_CPUS, "GPU": float(scaling.gpus_per_worker)}
+    trainer = TensorflowTrainer(
+        _Work(job, run, report, scaling, failure).__call__,
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=scaling.workers, use_gpu=scaling.gpus_per_worker > 0, resources_per_worker=resources
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=f"{run.root}/{_RAY_TRAIN}",
+            failure_config=FailureConfig(max_failures=scaling.max_failures),
+        ),
+    )
+    trainer.fit()
+    failure.raise_if_any()
+    run.delete_folder(f"{_RAY_TRAIN}/{name}")
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What stopped a training for good, told by a worker: Ray would start the workers again."""
+
+    run: RunDirectory
+    path: str
+
+    def clear(self) -> None:
+        self.run.delete(self.path)
+
+    def tell(self, error: Exception) -> None:
+        self.run.write_json(self.path, {"error": type(error).__name__, "message": str(error)})
+
+    def told(self) -> bool:
+        return self.run.exists(self.path)
+
+    def raise_if_any(self) -> None:
+        if self.told():
+            found = self.run.read_json(self.path)
+            raise _ERRORS[found["error"]](found["message"])
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What each worker does."""
+
+    job: TrainJob
+    run: RunDirectory
+    report: Report
+    scaling: ScalingConfig
+    failure: _Failure
+
+    def __call__(self) -> None:
+        if self.failure.told():
+            return
+        use_threads(self.scaling.cpus_per_worker)
+        from raykd.train.loop import train
+
+        context = ray.train.get_context()
+        rank = context.get_world_rank()
+        place = Place(strategy_named(self.scaling.strategy), rank, context.get_world_size(), self._published)
+        report = self.report if rank == 0 else _no_report
+        try:
+            train(self.job, self.run, read_manifest(self.run), place, report)
+        except (InputError, FloatingPointError) as error:
+            self.failure.tell(error)
+            raise
+
+    def _published(self, path: str, figures: dict[str, Any]) -> None:
+        """Report to Ray Train, which waits for every worker: a pointer, as the checkpoint is in its place already."""
+        if ray.train.get_context().get_world_rank():
+            ray.train.report(figures)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            pointer = {"checkpoint": self.run.path(path)}
+            (Path(folder) / "pointer.json").write_text(json.dumps(pointer))
+            ray.train.report(figures, checkpoint=Checkpoint.from_directory(folder))
+
+
+def _no_report(event: dict[str, Any]) -> None:
+    """Rank 0 speaks for all."""

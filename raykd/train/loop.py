@@ -4,35 +4,33 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from raykd.artifacts import RunDirectory
-from raykd.data.feed import Feed, Reader
 from raykd.data.shards import Manifest
+from raykd.errors import InputError
 from raykd.models.build import build
 from raykd.train import checkpoint as checkpoints
 from raykd.train.checkpoint import Checkpoint, Progress, assign, values_of
 from raykd.train.job import Report, TrainJob
-from raykd.train.predict import Predictor, probabilities_of
 from raykd.train.program import Program, program_for
 from raykd.train.scalars import ScalarLog
+from raykd.train.strategy import Place
+from raykd.train.validation import Validation
 
 _REPORT_SECONDS = 0.5
 _PREFETCHED = 8  # batches
 
 
-def train(
-    job: TrainJob, run: RunDirectory, manifest: Manifest, strategy: tf.distribute.Strategy, report: Report
-) -> None:
+def train(job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place, report: Report) -> None:
     """Train a model, from its last checkpoint if there is one, and publish its weights and history.
 
-    The same job gives the same weights, interrupted or not. Raises: FloatingPointError when the loss is no
-    longer finite, naming the step.
+    The same job gives the same weights, interrupted or not. Every worker calls it, and takes the same steps.
+    Raises: FloatingPointError when the loss is no longer finite, naming the step and the last checkpoint.
     """
     epoch_steps = job.order(manifest).steps_per_epoch
     total_steps = epoch_steps * job.training.epochs
-    program = program_for(job, strategy)
+    program = program_for(job, place)
     weights = _initial_weights(job, run)
     program.start(job, total_steps, weights)
     progress, best = Progress(), weights
@@ -40,22 +38,37 @@ def train(
         assign(program.model.variables, saved.model, job.folder)
         assign(program.optimizer.variables, saved.optimizer, job.folder)
         progress, best = saved.progress, saved.best
-    validation = _Validation(job, Reader(run, manifest.of("validation"), manifest.inputs))
-    batches = iter(_dataset(job, run, manifest, progress.step, total_steps))
-    with ScalarLog(run, job.folder) as log:
+    validation = Validation(job, run, manifest, place)
+    batches = iter(_dataset(job, run, manifest, place, progress.step, total_steps))
+    with ScalarLog(run, job.folder, writes=place.writes) as log:
         while not _finished(job, progress):
-            record = _epoch(job, program, batches, progress, epoch_steps, report)
+            for _ in _to_end_of_epoch(job, run, program, batches, progress, epoch_steps, report):
+                _save(job, run, program, place, progress, best)
+            record = _end_epoch(progress, epoch_steps)
             values = values_of(program.model.variables)
             record.update(validation.measure(values))
             _note(job, progress, record)
             if progress.best_epoch == len(progress.history) - 1:
                 best = values
             log.write(record)
-            state = Checkpoint(progress, values, values_of(program.optimizer.variables), best)
-            checkpoints.save_checkpoint(run, job.folder, state)
-    checkpoints.save_weights(run, job.folder, best)
-    run.write_json(f"{job.folder}/history.json", progress.history)
-    checkpoints.delete_checkpoint(run, job.folder)
+            _save(job, run, program, place, progress, best)
+    if place.writes:
+        checkpoints.save_weights(run, job.folder, best)
+        run.write_json(f"{job.folder}/history.json", progress.history)
+        checkpoints.delete_checkpoints(run, job.folder)
+
+
+def _save(
+    job: TrainJob, run: RunDirectory, program: Program, place: Place, progress: Progress, best: checkpoints.Values
+) -> None:
+    """Write a checkpoint, and let every worker know that it is there."""
+    if place.writes:
+        model, optimizer = values_of(program.model.variables), values_of(program.optimizer.variables)
+        state = Checkpoint(progress, model, optimizer, best)
+        checkpoints.save_checkpoint(run, job.folder, state, job.training.keep_checkpoints)
+    if place.published is not None:
+        path = checkpoints.checkpoint_path(job.folder, progress.step)
+        place.published(path, {"step": progress.step, "epochs": len(progress.history)})
 
 
 def _initial_weights(job: TrainJob, run: RunDirectory) -> checkpoints.Values:
@@ -84,18 +97,25 @@ def _note(job: TrainJob, progress: Progress, record: dict[str, Any]) -> None:
         progress.best_epoch = len(progress.history) - 1
 
 
-def _dataset(job: TrainJob, run: RunDirectory, manifest: Manifest, start: int, stop: int) -> tf.data.Dataset:
+def _dataset(
+    job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place, start: int, stop: int
+) -> tf.data.Dataset:
     """The feed's batches, prepared ahead of the step that reads them."""
-    feed: Feed = job.feed(run, manifest)
+    feed = job.feed(run, manifest, place.rank, place.workers)
+    if feed.rows % (place.replicas * job.training.accumulate):
+        raise InputError(
+            f"{job.folder}: {feed.rows} rows of a batch in this worker for {place.replicas} replicas and "
+            f"{job.training.accumulate} accumulated parts, expected a multiple; change batch_size or accumulate"
+        )
     batches = tf.data.Dataset.from_generator(
-        lambda: feed.batches(start, stop), output_signature=_signature(job, manifest)
+        lambda: feed.batches(start, stop), output_signature=_signature(job, manifest, feed.rows)
     )
     return batches.prefetch(_PREFETCHED)
 
 
-def _signature(job: TrainJob, manifest: Manifest) -> dict[str, tf.TensorSpec]:
-    """Shapes and types of a batch; lengths of tokens vary."""
-    rows, inputs = job.training.batch_size, manifest.inputs
+def _signature(job: TrainJob, manifest: Manifest, rows: int) -> dict[str, tf.TensorSpec]:
+    """Shapes and types of a worker's batch; lengths of tokens vary."""
+    inputs = manifest.inputs
     signature = {
         "inputs": tf.TensorSpec((rows, None if inputs.kind == "tokens" else inputs.length), inputs.dtype),
         "label": tf.TensorSpec((rows,), tf.int32),
@@ -106,48 +126,67 @@ def _signature(job: TrainJob, manifest: Manifest) -> dict[str, tf.TensorSpec]:
     return signature
 
 
-def _epoch(
-    job: TrainJob, program: Program, batches: Iterator[Any], progress: Progress, steps: int, report: Report
-) -> dict[str, Any]:
-    """Train to the end of the epoch and return its record."""
-    epoch, begun, reported = progress.step // steps, time.perf_counter(), -_REPORT_SECONDS
-    left = (epoch + 1) * steps - progress.step
-    totals = np.zeros(3)  # loss, rows, seconds waited
+def _to_end_of_epoch(
+    job: TrainJob,
+    run: RunDirectory,
+    program: Program,
+    batches: Iterator[Any],
+    progress: Progress,
+    steps: int,
+    report: Report,
+) -> Iterator[None]:
+    """Train to the end of the epoch; yields where a checkpoint is due before it."""
+    reported = -_REPORT_SECONDS
+    left = steps - progress.step % steps
     while left:
-        count = min(left, job.training.steps_per_call)
-        totals += np.array([float(value) for value in program.steps(batches, tf.constant(count))])
-        progress.step += count
+        begun = time.perf_counter()
+        count = min(left, job.training.steps_per_call, _until_checkpoint(job, progress))
+        totals = program.steps(batches, tf.constant(count))
+        if (bad := int(totals.bad)) >= 0:
+            raise FloatingPointError(_wild(job, run, progress.step + bad + 1))
         left -= count
-        if not np.isfinite(totals[0]):
-            raise FloatingPointError(
-                f"{job.folder}: the loss is {totals[0]} after step {progress.step}; lower the learning rate; "
-                "the last checkpoint is that of the epoch before"
-            )
-        seconds = time.perf_counter() - begun
-        rates = {"examples_per_second": totals[1] / seconds, "stall_fraction": totals[2] / seconds}
-        if seconds - reported > _REPORT_SECONDS:
-            reported = seconds
-            share = progress.step / (steps * job.training.epochs)
-            place = {"folder": job.folder, "epoch": epoch, "epochs": job.training.epochs, "share": share}
-            report({**place, "loss": totals[0] / totals[1], **rates})
-    return {"epoch": epoch, "step": progress.step, "train_loss": totals[0] / totals[1], "seconds": seconds, **rates}
+        progress.step += count
+        progress.loss += float(totals.loss)
+        progress.rows += float(totals.rows)
+        progress.waited += float(totals.waited)
+        progress.seconds += time.perf_counter() - begun
+        if progress.seconds - reported > _REPORT_SECONDS:
+            reported = progress.seconds
+            epoch, epochs = (progress.step - 1) // steps, job.training.epochs
+            place = {"folder": job.folder, "epoch": epoch, "epochs": epochs}
+            report({**place, "share": progress.step / (steps * epochs), **_figures(progress)})
+        if left and job.training.checkpoint_steps and progress.step % job.training.checkpoint_steps == 0:
+            yield
 
 
-class _Validation:
-    """Hard-label loss and accuracy of the model's prediction on the validation split."""
+def _until_checkpoint(job: TrainJob, progress: Progress) -> int:
+    every = job.training.checkpoint_steps
+    return job.training.steps_per_call if every is None else every - progress.step % every
 
-    def __init__(self, job: TrainJob, reader: Reader) -> None:
-        self._job = job
-        rows = list(reader.all())
-        self._rows = {name: np.concatenate([shard[name] for shard in rows]) for name in rows[0]}
 
-    def measure(self, weights: checkpoints.Values) -> dict[str, float]:
-        """Mean negative log-likelihood, in nats, and share of right predictions."""
-        predictor = Predictor(self._job.model, weights, self._job.training.jit_compile)
-        predicted_BC = probabilities_of(predictor.logits(self._rows))
-        labels_B = self._rows["label"]
-        likelihood_B = predicted_BC[np.arange(len(labels_B)), labels_B]
-        return {
-            "validation_loss": float(-np.log(np.maximum(likelihood_B, 1e-12)).mean()),
-            "validation_accuracy": float((predicted_BC.argmax(axis=-1) == labels_B).mean()),
-        }
+def _wild(job: TrainJob, run: RunDirectory, step: int) -> str:
+    kept = checkpoints.checkpoints_in(run, job.folder)
+    good = f"the last good checkpoint is {run.path(kept[-1])}" if kept else "there is no checkpoint yet"
+    return f"{job.folder}: the loss is no longer finite at step {step}; {good}; lower the learning rate"
+
+
+def _figures(progress: Progress) -> dict[str, float]:
+    return {
+        "loss": progress.loss / progress.rows,
+        "examples_per_second": progress.rows / progress.seconds,
+        "stall_fraction": progress.waited / progress.seconds,
+    }
+
+
+def _end_epoch(progress: Progress, steps: int) -> dict[str, Any]:
+    """The record of the epoch that ended; the sums begin anew."""
+    figures = _figures(progress)
+    record = {
+        "epoch": (progress.step - 1) // steps,
+        "step": progress.step,
+        "train_loss": figures.pop("loss"),
+        "seconds": progress.seconds,
+        **figures,
+    }
+    progress.loss = progress.rows = progress.waited = progress.seconds = 0.0
+    return record

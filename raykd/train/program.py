@@ -6,18 +6,36 @@ students and all trials of a sweep run the same compiled step.
 Axes: B batch, K heads, N teachers, C classes.
 """
 
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from raykd.artifacts import fingerprint
+from raykd.config import TrainingConfig
 from raykd.models.build import build
 from raykd.train.checkpoint import Values, assign, values_of
 from raykd.train.job import TrainJob
+from raykd.train.strategy import Place
 
 _PROGRAMS: dict[str, "Program"] = {}
+_SHAPING = {"batch_size", "clip_norm", "weight_decay", "jit_compile", "optimizer", "precision", "accumulate"}
+
+Batch = dict[str, tf.Tensor]
+
+
+class Totals(NamedTuple):
+    """What some steps add up to: loss and rows of all workers, seconds waited for data in this one.
+
+    `bad` is the first step, counted from 0, whose loss was not finite, or -1.
+    """
+
+    loss: tf.Tensor
+    rows: tf.Tensor
+    waited: tf.Tensor
+    bad: tf.Tensor
 
 
 class _WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
@@ -37,22 +55,44 @@ class _WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         return {}
 
 
+class ReducedAdamW(keras.optimizers.AdamW):
+    """AdamW for gradients that are summed over the replicas already: clipping needs the sum, not a part of it."""
+
+    def _all_reduce_sum_gradients(self, gradients_and_variables: Any) -> Any:
+        return gradients_and_variables
+
+
+class ReducedSGD(keras.optimizers.SGD):
+    """SGD for gradients that are summed over the replicas already."""
+
+    def _all_reduce_sum_gradients(self, gradients_and_variables: Any) -> Any:
+        return gradients_and_variables
+
+
+_OPTIMIZERS = {"adamw": ReducedAdamW, "sgd": ReducedSGD}
+
+
 class Program:
     """Model, optimizer and step for one shape of training; `start` sets everything that varies."""
 
-    def __init__(self, job: TrainJob, strategy: tf.distribute.Strategy) -> None:
-        self._batch_size = job.training.batch_size
-        self._clip_norm = job.training.clip_norm
+    def __init__(self, job: TrainJob, place: Place) -> None:
+        training = job.training
+        self._batch_size = training.batch_size
+        self._accumulate = training.accumulate
         self._objective = job.objective
-        self._strategy = strategy
-        with strategy.scope():
-            self.model = build(job.model, seed=0)
+        self._place = place
+        with place.strategy.scope():
+            self.model = build(job.model, 0, training.precision)
             self._rate = _WarmupCosine()
             self._alpha, self._temperature = (tf.Variable(1.0, trainable=False) for _ in range(2))
-            self.optimizer = keras.optimizers.AdamW(self._rate, weight_decay=job.training.weight_decay)
+            self.optimizer = _optimizer(training, self._rate)
             self.optimizer.build(self.model.trainable_variables)
         self._fresh_optimizer = values_of(self.optimizer.variables)
-        self._compiled_step = tf.function(self._step, jit_compile=job.training.jit_compile)
+        compiled = tf.function(self._gradient, jit_compile=True) if training.jit_compile else self._gradient
+        self._compiled_gradient = compiled
+        alone = place.strategy.num_replicas_in_sync == 1
+        # Alone, the update compiles with the gradient; a sum over replicas can't be compiled.
+        self._update = tf.function(self._step, jit_compile=True) if alone and training.jit_compile else self._step
         self.steps = tf.function(self._steps)
 
     def start(self, job: TrainJob, total_steps: int, weights: Values) -> None:
@@ -65,37 +105,77 @@ class Program:
         self._alpha.assign(job.alpha)
         self._temperature.assign(job.temperature)
 
-    def _steps(self, batches: Iterator[Any], count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """`count` steps in one call; returns the summed loss, the rows, and the seconds waited for data."""
-        loss, rows, waited = tf.constant(0.0), tf.constant(0.0), tf.constant(0.0, tf.float64)
-        for _ in tf.range(count):
+    def _steps(self, batches: Iterator[Any], count: tf.Tensor) -> Totals:
+        """`count` steps in one call."""
+        loss, rows, waited, bad = tf.constant(0.0), tf.constant(0.0), tf.constant(0.0, tf.float64), tf.constant(-1)
+        for step in tf.range(count):
             asked = tf.timestamp()
             with tf.control_dependencies([asked]):
                 batch = next(batches)
             with tf.control_dependencies(tf.nest.flatten(batch)):
                 waited += tf.timestamp() - asked
-            step_loss, step_rows = self._strategy.run(self._compiled_step, args=(batch,))
-            loss += self._strategy.reduce(tf.distribute.ReduceOp.SUM, step_loss, axis=None)
-            rows += self._strategy.reduce(tf.distribute.ReduceOp.SUM, step_rows, axis=None)
-        return loss, rows, waited
+            step_loss, step_rows = self._place.strategy.run(self._update, args=(batch,))
+            step_loss = self._place.strategy.reduce(tf.distribute.ReduceOp.SUM, step_loss, axis=None)
+            rows += self._place.strategy.reduce(tf.distribute.ReduceOp.SUM, step_rows, axis=None)
+            bad = tf.where(tf.logical_or(bad >= 0, tf.math.is_finite(step_loss)), bad, step)
+            loss += step_loss
+        return Totals(loss, rows, waited, bad)
 
-    def _step(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _step(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """One update of one replica, from its part of the worker's batch."""
+        context = tf.distribute.get_replica_context()
+        part = context.replica_id_in_sync_group % self._place.replicas
+        loss, rows, gradient = self._compiled_gradient(_part(batch, part, self._place.replicas))
+        gradient = context.all_reduce(tf.distribute.ReduceOp.SUM, gradient)
         variables = self.model.trainable_variables
+        pieces = tf.split(gradient, [math.prod(variable.shape) for variable in variables])
+        shaped = [tf.reshape(piece, variable.shape) for piece, variable in zip(pieces, variables, strict=True)]
+        self.optimizer.apply(shaped, variables)
+        return loss, rows
+
+    def _gradient(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Summed loss, rows and this replica's share of the gradient, as one vector: one sum over the replicas."""
+        loss, rows, gradient = self._gradient_of(_part(batch, 0, self._accumulate))
+        for part in range(1, self._accumulate):
+            # One part after the other: side by side they would need as much memory as the whole.
+            with tf.control_dependencies([gradient]):
+                more = self._gradient_of(_part(batch, part, self._accumulate))
+            loss, rows, gradient = loss + more[0], rows + more[1], gradient + more[2]
+        return loss, rows, gradient
+
+    def _gradient_of(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        sources = [variable.value for variable in self.model.trainable_variables]
         with tf.GradientTape() as tape:
             logits_BKC = self.model(batch["inputs"], training=True)
             teachers_BNC = batch.get("teacher_logits")
             loss_B = self._objective(batch["label"], logits_BKC, teachers_BNC, self._alpha, self._temperature)
             loss = tf.reduce_sum(loss_B * batch["weight"])
-            scaled = loss / self._batch_size
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(scaled, variables), self._clip_norm)
-        self.optimizer.apply(gradients, variables)
-        return loss, tf.reduce_sum(batch["weight"])
+            scaled = self.optimizer.scale_loss(loss / self._batch_size)
+        gradients = tape.gradient(scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        vector = tf.concat([tf.reshape(tf.convert_to_tensor(gradient), [-1]) for gradient in gradients], axis=0)
+        return loss, tf.reduce_sum(batch["weight"]), vector
 
 
-def program_for(job: TrainJob, strategy: tf.distribute.Strategy) -> Program:
+def _part(batch: Batch, part: Any, parts: int) -> Batch:
+    """One of `parts` equal parts of the rows."""
+    if parts == 1:
+        return batch
+    rows = batch["weight"].shape[0] // parts
+    return {name: values[part * rows : (part + 1) * rows] for name, values in batch.items()}
+
+
+def _optimizer(training: TrainingConfig, rate: _WarmupCosine) -> Any:
+    decay = {"weight_decay": training.weight_decay, "global_clipnorm": training.clip_norm}
+    optimizer = _OPTIMIZERS[training.optimizer](rate, **decay)
+    if training.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def program_for(job: TrainJob, place: Place) -> Program:
     """The program of this job's shape, compiled when it first runs in this process."""
-    training = job.training.model_dump(include={"batch_size", "clip_norm", "weight_decay", "jit_compile"})
-    key = fingerprint(job.model.key, vars(job.objective), len(job.logits), training, type(strategy).__name__)
+    shape = job.training.model_dump(include=_SHAPING)
+    key = fingerprint(job.model.key, vars(job.objective), len(job.logits), shape, type(place.strategy).__name__)
     if key not in _PROGRAMS:
-        _PROGRAMS[key] = Program(job, strategy)
+        _PROGRAMS[key] = Program(job, place)
     return _PROGRAMS[key]

@@ -15,8 +15,9 @@ _NOT_SCALARS = {"epoch", "step"}
 class ScalarLog:
     """Writes each epoch's record as TensorBoard events under `<folder>/tensorboard`."""
 
-    def __init__(self, run: RunDirectory, folder: str) -> None:
+    def __init__(self, run: RunDirectory, folder: str, *, writes: bool = True) -> None:
         self._run = run
+        self._writes = writes  # Of several workers, one does.
         self._target = f"{folder}/tensorboard"
         self._scratch = tempfile.TemporaryDirectory()
         self._writer = tf.summary.create_file_writer(self._scratch.name)
@@ -37,5 +38,7 @@ class ScalarLog:
                 if name not in _NOT_SCALARS:
                     tf.summary.scalar(name, value)
         self._writer.flush()
+        if not self._writes:
+            return
         for file in Path(self._scratch.name).iterdir():
             self._run.write_bytes(f"{self._target}/{file.name}", file.read_bytes())

@@ -1,6 +1,48 @@
-"""tf.distribute strategies by name, and the threads that a process computes with."""
+"""tf.distribute strategies by name, and what a process computes with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
+
+Published = Callable[[str, dict[str, Any]], None]
+"""Takes the path of a checkpoint and the figures beside it; every worker calls it equally often."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training runs: one worker of some, under a strategy.
+
+    Args: published: called after each checkpoint, by every worker.
+    """
+
+    strategy: tf.distribute.Strategy
+    rank: int = 0
+    workers: int = 1
+    published: Published | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether this worker writes for all."""
+        return self.rank == 0
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of this worker, each with an equal part of its rows."""
+        return len(self.strategy.extended.worker_devices)
+
+    def sum_over_workers(self, values: Any) -> Any:
+        """Float64 [n] -> the sums over all workers, equal in each of them. Every worker must call it."""
+        if self.workers == 1:
+            return values
+        # One replica of each worker brings its values, the others nothing.
+        first_or_nothing = self.strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(
+                values if context.replica_id_in_sync_group % self.replicas == 0 else 0.0 * values
+            )
+        )
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, first_or_nothing, axis=None).numpy()
 
 
 def use_threads(threads: int) -> None:
@@ -13,7 +55,16 @@ def use_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(2)  # One computes, one feeds.
 
 
-def one_device() -> tf.distribute.Strategy:
-    """Everything on this process's first accelerator, or its processor."""
-    accelerators = tf.config.list_logical_devices("GPU")
-    return tf.distribute.OneDeviceStrategy(accelerators[0].name if accelerators else "/cpu:0")
+def strategy_named(name: str) -> tf.distribute.Strategy:
+    """The strategy of this name, over the devices that this process sees.
+
+    Args: name: `one_device` (the first accelerator or the processor), `mirrored` (all accelerators, or all
+    logical processors), `multi_worker_mirrored` (one replica or more in each worker that TF_CONFIG names).
+    """
+    if name == "multi_worker_mirrored":
+        return tf.distribute.MultiWorkerMirroredStrategy()  # Before any other operation: it opens the connections.
+    devices = [device.name for device in tf.config.list_logical_devices("GPU")]
+    devices = devices or [device.name for device in tf.config.list_logical_devices("CPU")]
+    return (
+        tf.distribute.MirroredStrategy(devices) if name == "mirrored" else tf.distribute.OneDeviceStrategy(devices[0])
+    )

@@ -1,0 +1,111 @@
+"""One device, two mirrored devices and two workers train to the same weights."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import ray
+import ray.train
+from bodies import batch_normalised
+from ray.train import RunConfig
+from ray.train.tensorflow import TensorflowTrainer
+from small import ignore, small_job
+
+from raykd.artifacts import RunDirectory
+from raykd.config import CustomModelConfig, MLPConfig, ScalingConfig, TrainingConfig
+from raykd.data.feed import FEED_CPUS
+from raykd.data.shards import read_manifest
+from raykd.train.checkpoint import load_weights, save_weights, values_of
+from raykd.train.job import TrainJob
+from raykd.train.launch import launch
+from raykd.train.strategy import Place, strategy_named
+
+TOLERANCE = {"sgd": 1e-5, "adamw": 1e-4, "adamw_xla": 1e-4, "accumulated": 1e-5, "batch_normalised": 1e-5}
+
+
+def _jobs(kind: str) -> dict[str, TrainJob]:
+    """50 steps each; the last of every epoch has 6 rows of 16."""
+    base = {"epochs": 10, "batch_size": 16, "patience": 10, "jit_compile": False, "steps_per_call": 4}
+    sgd = {**base, "optimizer": "sgd", "learning_rate": 0.1}
+    training = {
+        "sgd": sgd,
+        "adamw": {**base, "learning_rate": 0.01},
+        "adamw_xla": {**base, "learning_rate": 0.01, "jit_compile": True},
+        "accumulated": {**sgd, "accumulate": 2},
+        "batch_normalised": sgd,
+    }
+    plain = MLPConfig(type="mlp", hidden=[8])
+    jobs = {}
+    for name, values in training.items():
+        job = small_job(f"{kind}/{name}", training=TrainingConfig(**values), keep_best=False)
+        model = CustomModelConfig(type="bodies:batch_normalised") if name == batch_normalised.__name__ else plain
+        jobs[name] = replace(job, model=replace(job.model, config=model))
+    return jobs
+
+
+def _train_all(run: RunDirectory, kind: str, place: Place) -> None:
+    from raykd.train.loop import train
+    from raykd.train.program import program_for
+
+    for job in _jobs(kind).values():
+        train(job, run, read_manifest(run), place, ignore)
+        save_weights(run, f"{job.folder}/rank-{place.rank}", values_of(program_for(job, place).model.variables))
+
+
+@ray.remote(max_calls=1, num_cpus=0.5)
+def _mirrored(run: RunDirectory) -> None:
+    import tensorflow as tf
+
+    [processor] = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+    _train_all(run, "mirrored", Place(strategy_named("mirrored")))
+
+
+def _on_two_workers(run: RunDirectory) -> None:
+    def work() -> None:
+        context = ray.train.get_context()
+        strategy = strategy_named("multi_worker_mirrored")
+        _train_all(run, "workers", Place(strategy, context.get_world_rank(), context.get_world_size()))
+
+    scaling = ray.train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 1 - FEED_CPUS})
+    TensorflowTrainer(work, scaling_config=scaling, run_config=RunConfig(storage_path=run.root, name="ray")).fit()
+
+
+@pytest.fixture(scope="module")
+def trained(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    from small import write_examples
+
+    run = RunDirectory.at(str(tmp_path_factory.mktemp("parity")), "run")
+    write_examples(run)
+    for job in _jobs("one").values():
+        launch(job, run, ignore, ScalingConfig())
+    ray.get(_mirrored.remote(run))
+    _on_two_workers(run)
+    return run
+
+
+@pytest.mark.parametrize("kind", ["mirrored", "workers"])
+@pytest.mark.parametrize("case", TOLERANCE)
+def test_weights_equal_those_of_one_device(trained: RunDirectory, kind: str, case: str) -> None:
+    expected, found = (load_weights(trained, f"{where}/{case}") for where in ("one", kind))
+    for one, several in zip(expected, found, strict=True):
+        np.testing.assert_allclose(several, one, rtol=0, atol=TOLERANCE[case])
+
+
+@pytest.mark.parametrize("case", TOLERANCE)
+def test_both_ranks_end_with_the_same_bits(trained: RunDirectory, case: str) -> None:
+    first, second = (load_weights(trained, f"workers/{case}/rank-{rank}") for rank in (0, 1))
+    assert [value.tobytes() for value in first] == [value.tobytes() for value in second]
+
+
+def test_accumulated_parts_equal_the_whole_batch(trained: RunDirectory) -> None:
+    for whole, parts in zip(load_weights(trained, "one/sgd"), load_weights(trained, "one/accumulated"), strict=True):
+        np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", TOLERANCE)
+def test_validation_is_that_of_one_device(trained: RunDirectory, case: str) -> None:
+    expected, found = (trained.read_json(f"{where}/{case}/history.json") for where in ("one", "workers"))
+    for one, several in zip(expected, found, strict=True):
+        assert several["validation_loss"] == pytest.approx(one["validation_loss"], abs=1e-4)
+        assert several["train_loss"] == pytest.approx(one["train_loss"], abs=1e-4)
