@@ -98,10 +98,13 @@ class Lanes:
         lane = ray.remote(num_cpus=self._cpus)(Lane)
         return lane.remote(number, self._threads, self._run, self._board, self._verbose)
 
-    def perform(self, steps: Sequence[Step], show: Callable[[Event], None]) -> list[tuple[Step, float, float]]:
+    def perform(
+        self, steps: Sequence[Step], show: Callable[[Event], None], check: Callable[[], None]
+    ) -> list[tuple[Step, float, float]]:
         """Do all steps, each as soon as what it needs is done and a lane is free.
 
-        Args: steps: without those that are done already; show: gets every event.
+        Args: steps: without those that are done already; show: gets every event; check: called now and then,
+        may raise to stop.
         Returns: each step with the Unix times at which it began and ended.
         Raises: the step's error; RuntimeError when lanes keep dying.
         """
@@ -116,6 +119,7 @@ class Lanes:
                 running[lane.perform.remote(step)] = step, number, lane
             finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
             self._show_events(show)
+            check()
             for reference in finished:
                 step, number, lane = running.pop(reference)
                 try:

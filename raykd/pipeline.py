@@ -12,12 +12,14 @@ from raykd.cluster import connect, lanes_for
 from raykd.config import Config
 from raykd.console import Console
 from raykd.distill.recipes import Student, students
+from raykd.lease import Lease
 from raykd.schedule import Step, covered_seconds, unfinished
 
 _FORMAT = 1  # Raise it when a step's output changes for the same settings.
 _SCHEMA = 1  # of evaluation.json
 
 Facts = dict[str, Any]
+Times = list[tuple[Step, float, float]]
 
 
 def run(config: Config, *, address: str | None = None, verbose: bool = False) -> Facts:
@@ -31,24 +33,38 @@ def run(config: Config, *, address: str | None = None, verbose: bool = False) ->
     begun = time.time()
     directory = RunDirectory.at(config.storage_path, config.name)
     directory.prepare()
-    directory.write_bytes("config.yaml", yaml.safe_dump(config.model_dump(), sort_keys=False).encode())
-    ingestion, *steps = plan(config)
-    missing = unfinished([ingestion, *steps], directory)
-    with Console(config, directory.root, len(steps) + 1, len(missing)) as console:
-        times: list[tuple[Step, float, float]] = []
-        if missing:
-            with connect(address, verbose) as cluster:
-                # Before the lanes: it uses every core, and they would hold most of them.
-                if ingestion in missing:
-                    _ingest(config, directory, ingestion, cluster.cpus, console)
-                lanes = lanes_for(config, cluster, directory, verbose)
-                times = lanes.perform([step for step in missing if step is not ingestion], console.show)
-        if times or not directory.exists("evaluation.json"):
-            directory.write_json("evaluation.json", _evaluation(config, directory, steps, times, begun))
-        evaluation: Facts = directory.read_json("evaluation.json")
-        _report(config, directory, evaluation)
-        console.results(evaluation, directory.path("report.html"))
+    with Lease(directory) as lease:
+        directory.write_bytes("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).encode())
+        steps = plan(config)
+        missing = unfinished(steps, directory)
+        with Console(config, directory.root, len(steps), len(missing)) as console:
+            times = _perform(config, directory, missing, lease, console, address, verbose) if missing else []
+            if times or not directory.exists("evaluation.json"):
+                directory.write_json("evaluation.json", _evaluation(config, directory, steps, times, begun))
+            evaluation: Facts = directory.read_json("evaluation.json")
+            _report(config, directory, evaluation)
+            console.results(evaluation, directory.path("report.html"))
     return evaluation
+
+
+def _perform(
+    config: Config,
+    directory: RunDirectory,
+    missing: list[Step],
+    lease: Lease,
+    console: Console,
+    address: str | None,
+    verbose: bool,
+) -> Times:
+    """Do the missing steps. Returns: those that lanes did, with the times at which each began and ended."""
+    with connect(address, verbose) as cluster:
+        lease.claim_name()
+        # Before the lanes: it uses every core, and they would hold most of them.
+        for step in missing:
+            if step.name == EXAMPLES:
+                _ingest(config, directory, step, cluster.cpus, console)
+        lanes = lanes_for(config, cluster, directory, verbose)
+        return lanes.perform([step for step in missing if step.name != EXAMPLES], console.show, lease.check)
 
 
 @dataclass(frozen=True)
@@ -169,11 +185,9 @@ def _ingest(config: Config, run: RunDirectory, step: Step, cpus: int, console: C
     console.show({"kind": "finished", "step": step.name, **facts})
 
 
-def _evaluation(
-    config: Config, run: RunDirectory, steps: list[Step], times: list[tuple[Step, float, float]], begun: float
-) -> Facts:
+def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Times, begun: float) -> Facts:
     measured = run.read_json(f"{EVALUATION}/models.json")
-    names = [EXAMPLES, *(step.name for step in steps)]
+    names = [step.name for step in steps]
     wanted = ("seconds", "stall_fraction", "examples_per_second")
     facts = {name: run.facts(name) for name in names}
     wall = time.time() - begun

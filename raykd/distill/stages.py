@@ -91,8 +91,7 @@ def train_student(config: Config, student: Student, run: RunDirectory, report: R
     begun = time.perf_counter()
     jobs = student_jobs(config, student, read_manifest(run))
     for job in jobs:
-        if not run.exists(f"{job.folder}/history.json"):
-            launch(job, run, report, config.scaling)
+        launch(job, run, report, config.scaling)
     save_weights(run, student.folder, load_weights(run, jobs[-1].folder))
     return {"seconds": time.perf_counter() - begun, **summary(run, [job.folder for job in jobs])}
 
