@@ -25,7 +25,8 @@ _PREFETCHED = 8  # batches
 def train(job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place, report: Report) -> None:
     """Train a model, from its last checkpoint if there is one, and publish its weights and history.
 
-    The same job gives the same weights, interrupted or not; a finished one is left as it is. Every worker calls it, and takes the same steps.
+    The same job gives the same weights, interrupted or not; a finished one is left as it is. Every worker calls
+    it, and takes the same steps.
     Raises: FloatingPointError when the loss is no longer finite, naming the step and the last checkpoint.
     """
     if run.exists(f"{job.folder}/history.json"):
