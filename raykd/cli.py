@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console as Terminal
 
+from raykd.bench.cli import app as bench
 from raykd.errors import InputError
 
 app = typer.Typer(
@@ -14,6 +15,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+app.add_typer(bench, name="bench")
 
 
 @app.callback()

@@ -146,12 +146,19 @@ def _facts(event: Event) -> str:
 def show_plan(steps: Sequence["Planned"]) -> None:
     """Print what a run would do."""
     table = Table(box=None, header_style="dim")
-    for name in ("step", "state", "row passes"):
-        table.add_column(name, justify="right" if name == "row passes" else "left")
+    for name in ("step", "state", "row passes", "parameters", "TFLOP"):
+        table.add_column(name, justify="left" if name in ("step", "state") else "right")
     for step in steps:
         rows = "known after ingestion" if step.rows is None else f"{step.rows:,}"
-        table.add_row(step.step, "done" if step.done else "to do", rows)
-    rich.console.Console().print(table)
+        tera = None if step.flops is None else step.flops / 1e12
+        table.add_row(
+            step.step, "done" if step.done else "to do", rows, _number(step.parameters, ",d"), _number(tera, ".3f")
+        )
+    console = rich.console.Console()
+    console.print(table)
+    left = sum(step.flops or 0.0 for step in steps if not step.done) / 1e12
+    if steps[0].rows is not None:
+        console.print(f"at most {left:.2f} TFLOP left to do; training that stops early does less", style="dim")
 
 
 def show_seeds(figures: dict[str, dict[str, tuple[float, float]]]) -> None:

@@ -69,20 +69,43 @@ def _perform(
 
 @dataclass(frozen=True)
 class Planned:
-    """One step as `--dry-run` shows it; `rows` counts row passes, None before ingestion has counted rows."""
+    """One step as `--dry-run` shows it; None before ingestion has counted rows.
+
+    Args: rows: row passes; parameters: of the model that it trains or runs; flops: floating-point operations.
+    """
 
     step: str
     done: bool
     rows: int | None
+    parameters: int | None = None
+    flops: float | None = None
 
 
 def preview(config: Config) -> list[Planned]:
-    """What `run` would do, without doing it: every step, whether it is done, and its row passes."""
+    """What `run` would do, without doing it: every step, whether it is done, and what it costs."""
     directory = RunDirectory.at(config.storage_path, config.name)
     steps = plan(config)
     missing = unfinished(steps, directory)
     rows = _rows_by_split(directory) if steps[0] not in missing else None
-    return [Planned(step.name, step not in missing, _row_passes(step.name, config, rows)) for step in steps]
+    if rows is None:
+        return [Planned(step.name, step not in missing, None) for step in steps]
+    return [_planned(step.name, step not in missing, config, directory, rows) for step in steps]
+
+
+def _planned(step: str, done: bool, config: Config, run: RunDirectory, rows: dict[str, int]) -> Planned:
+    from raykd.data.shards import read_manifest
+    from raykd.distill.stages import model_of_step
+    from raykd.models.build import count_parameters, flops_per_position
+
+    passes = _row_passes(step, config, rows)
+    manifest = read_manifest(run)
+    spec = model_of_step(config, step, manifest)
+    if spec is None:
+        return Planned(step, done, passes)
+    positions = manifest.inputs.length if manifest.inputs.kind == "tokens" else 1
+    directions = 1 if step.startswith("logits/") else 3  # Backward costs twice as much as forward.
+    flops = float(directions * flops_per_position(spec) * positions * passes)
+    return Planned(step, done, passes, count_parameters(spec), flops)
 
 
 def _rows_by_split(run: RunDirectory) -> dict[str, int]:
@@ -92,10 +115,8 @@ def _rows_by_split(run: RunDirectory) -> dict[str, int]:
     return {split: manifest.rows(split) for split in SPLITS}
 
 
-def _row_passes(step: str, config: Config, rows: dict[str, int] | None) -> int | None:
+def _row_passes(step: str, config: Config, rows: dict[str, int]) -> int:
     """Rows that the step reads, counted once per epoch; training that stops early reads fewer."""
-    if rows is None:
-        return None
     kind, _, name = step.partition("/")
     if kind == "teachers":
         return rows["train"] * config.teacher(name).training.epochs

@@ -9,7 +9,7 @@ import raykd
 
 ORDER = [
     "errors", "quiet", "artifacts", "config", "losses", "data", "models", "train", "distill", "ensemble", "evaluate",
-    "report", "lease", "schedule", "lanes", "cluster", "console", "pipeline", "seeds", "cli",
+    "report", "lease", "schedule", "lanes", "cluster", "console", "pipeline", "seeds", "bench", "cli",
 ]  # fmt: skip
 TYPES_ONLY = {("console", "pipeline")}  # under TYPE_CHECKING
 

@@ -7,7 +7,7 @@ from typing import Any
 from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
 from raykd.config import Config, ModelConfig, TrainingConfig
 from raykd.data.shards import Manifest, read_manifest
-from raykd.distill.recipes import Student
+from raykd.distill.recipes import Student, students
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
 from raykd.train.checkpoint import load_weights, save_weights
@@ -18,6 +18,16 @@ from raykd.train.launch import launch
 def model_spec(config: ModelConfig, manifest: Manifest, heads: int = 1) -> ModelSpec:
     """The model of a configuration for the run's examples."""
     return ModelSpec(config, manifest.inputs, manifest.classes, heads)
+
+
+def model_of_step(config: Config, step: str, manifest: Manifest) -> ModelSpec | None:
+    """The model that a step of the pipeline trains or runs, or None for one without a model of its own."""
+    kind, _, name = step.partition("/")
+    if kind in ("teachers", "logits"):
+        return model_spec(config.teacher(name).model, manifest)
+    teachers = [teacher.name for teacher in config.teachers]
+    heads = {student.folder: student.heads for student in students(config.distill.recipes, teachers)}
+    return model_spec(config.student.model, manifest, heads[step]) if step in heads else None
 
 
 def teacher_job(config: Config, name: str, manifest: Manifest) -> TrainJob:

@@ -25,6 +25,9 @@ _TEXT: dict[str, Callable[..., keras.Model]] = {
 _FEATURES: dict[str, Callable[..., keras.Model]] = {"mlp": features.mlp, "cnn": features.cnn}
 
 
+_TABLES = ("tokens", "positions", "marks")  # of TextEmbedding
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """All that it takes to build a model: its configuration, its inputs, its outputs."""
@@ -84,6 +87,17 @@ def _custom(config: CustomModelConfig, inputs: InputSpec) -> keras.Model:
             f"[batch, {inputs.length}] to [batch, width]"
         )
     return body
+
+
+def flops_per_position(spec: ModelSpec) -> int:
+    """Floating-point operations of a forward pass at one position: a token, or a row of features.
+
+    Two per weight that multiplies; look-up tables don't, and attention's products are left out (Kaplan et al. 2020,
+    section 2.1: C = 2N forward, 6N with the backward pass). A convolution counts once, so it is underestimated.
+    """
+    weights = build(spec, seed=0).trainable_weights
+    multiplied: int = sum(math.prod(weight.shape) for weight in weights if weight.name not in _TABLES)
+    return 2 * multiplied
 
 
 def count_parameters(spec: ModelSpec) -> int:

@@ -1,28 +1,49 @@
 """The training loop: epochs of a compiled program over the feed, with validation, checkpoints and resume."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from raykd.artifacts import RunDirectory
 from raykd.data.shards import Manifest
-from raykd.errors import InputError
 from raykd.models.build import build
 from raykd.train import checkpoint as checkpoints
+from raykd.train.batches import dataset
 from raykd.train.checkpoint import Checkpoint, Progress, assign, values_of
 from raykd.train.job import Report, TrainJob
-from raykd.train.program import Program, program_for
+from raykd.train.program import Program, Totals, program_for
 from raykd.train.scalars import ScalarLog
 from raykd.train.strategy import Place
 from raykd.train.validation import Validation
 
 _REPORT_SECONDS = 0.5
-_PREFETCHED = 8  # batches
 
 
-def train(job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place, report: Report) -> None:
+TakeSteps = Callable[[int], Totals]
+"""Takes so many steps, and returns what they add up to."""
+
+Executor = Callable[[TrainJob, RunDirectory, Manifest, Place, Program, int, int], TakeSteps]
+"""Makes ready to take steps `start` to `stop` - 1 of a training with its program."""
+
+
+def take_here(
+    job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place, program: Program, start: int, stop: int
+) -> TakeSteps:
+    """Steps in this process, on its part of the batches: an `Executor`."""
+    batches = iter(dataset(job, run, manifest, place, start, stop))
+    return lambda count: program.steps(batches, tf.constant(count))
+
+
+def train(
+    job: TrainJob,
+    run: RunDirectory,
+    manifest: Manifest,
+    place: Place,
+    report: Report,
+    executor: Executor = take_here,
+) -> None:
     """Train a model, from its last checkpoint if there is one, and publish its weights and history.
 
     The same job gives the same weights, interrupted or not; a finished one is left as it is. Every worker calls
@@ -35,17 +56,17 @@ def train(job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place, re
     total_steps = epoch_steps * job.training.epochs
     program = program_for(job, place)
     weights = _initial_weights(job, run)
-    program.start(job, total_steps, weights)
+    program.start(job, total_steps * place.updates_per_step, weights)
     progress, best = Progress(), weights
     if (saved := checkpoints.load_checkpoint(run, job.folder)) is not None:
         assign(program.model.variables, saved.model, job.folder)
         assign(program.optimizer.variables, saved.optimizer, job.folder)
         progress, best = saved.progress, saved.best
     validation = Validation(job, run, manifest, place)
-    batches = iter(_dataset(job, run, manifest, place, progress.step, total_steps))
+    take_steps = executor(job, run, manifest, place, program, progress.step, total_steps)
     with ScalarLog(run, job.folder, writes=place.writes) as log:
         while not _finished(job, progress):
-            for _ in _to_end_of_epoch(job, run, program, batches, progress, epoch_steps, report):
+            for _ in _to_end_of_epoch(job, run, take_steps, progress, epoch_steps, report):
                 _save(job, run, program, place, progress, best)
             record = _end_epoch(progress, epoch_steps)
             values = values_of(program.model.variables)
@@ -100,43 +121,8 @@ def _note(job: TrainJob, progress: Progress, record: dict[str, Any]) -> None:
         progress.best_epoch = len(progress.history) - 1
 
 
-def _dataset(
-    job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place, start: int, stop: int
-) -> tf.data.Dataset:
-    """The feed's batches, prepared ahead of the step that reads them."""
-    feed = job.feed(run, manifest, place.rank, place.workers)
-    if feed.rows % (place.replicas * job.training.accumulate):
-        raise InputError(
-            f"{job.folder}: {feed.rows} rows of a batch in this worker for {place.replicas} replicas and "
-            f"{job.training.accumulate} accumulated parts, expected a multiple; change batch_size or accumulate"
-        )
-    batches = tf.data.Dataset.from_generator(
-        lambda: feed.batches(start, stop), output_signature=_signature(job, manifest, feed.rows)
-    )
-    return batches.prefetch(_PREFETCHED)
-
-
-def _signature(job: TrainJob, manifest: Manifest, rows: int) -> dict[str, tf.TensorSpec]:
-    """Shapes and types of a worker's batch; lengths of tokens vary."""
-    inputs = manifest.inputs
-    signature = {
-        "inputs": tf.TensorSpec((rows, None if inputs.kind == "tokens" else inputs.length), inputs.dtype),
-        "label": tf.TensorSpec((rows,), tf.int32),
-        "weight": tf.TensorSpec((rows,), tf.float32),
-    }
-    if job.logits:
-        signature["teacher_logits"] = tf.TensorSpec((rows, len(job.logits), manifest.classes), tf.float16)
-    return signature
-
-
 def _to_end_of_epoch(
-    job: TrainJob,
-    run: RunDirectory,
-    program: Program,
-    batches: Iterator[Any],
-    progress: Progress,
-    steps: int,
-    report: Report,
+    job: TrainJob, run: RunDirectory, take_steps: TakeSteps, progress: Progress, steps: int, report: Report
 ) -> Iterator[None]:
     """Train to the end of the epoch; yields where a checkpoint is due before it."""
     reported = -_REPORT_SECONDS
@@ -144,7 +130,7 @@ def _to_end_of_epoch(
     while left:
         begun = time.perf_counter()
         count = min(left, job.training.steps_per_call, _until_checkpoint(job, progress))
-        totals = program.steps(batches, tf.constant(count))
+        totals = take_steps(count)
         if (bad := int(totals.bad)) >= 0:
             raise FloatingPointError(_wild(job, run, progress.step + bad + 1))
         left -= count

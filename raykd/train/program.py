@@ -77,7 +77,7 @@ class Program:
 
     def __init__(self, job: TrainJob, place: Place) -> None:
         training = job.training
-        self._batch_size = training.batch_size
+        self._batch_size = training.batch_size // place.updates_per_step
         self._accumulate = training.accumulate
         self._objective = job.objective
         self._place = place
@@ -88,20 +88,20 @@ class Program:
             self.optimizer = _optimizer(training, self._rate)
             self.optimizer.build(self.model.trainable_variables)
         self._fresh_optimizer = values_of(self.optimizer.variables)
-        compiled = tf.function(self._gradient, jit_compile=True) if training.jit_compile else self._gradient
-        self._compiled_gradient = compiled
-        alone = place.strategy.num_replicas_in_sync == 1
+        self._alone = place.strategy.num_replicas_in_sync == 1
+        compiles = training.jit_compile and place.compiles
+        self._compiled_gradient = tf.function(self._gradient, jit_compile=True) if compiles else self._gradient
         # Alone, the update compiles with the gradient; a sum over replicas can't be compiled.
-        self._update = tf.function(self._step, jit_compile=True) if alone and training.jit_compile else self._step
+        self._update = tf.function(self._step, jit_compile=True) if compiles and self._alone else self._step
         self.steps = tf.function(self._steps)
 
-    def start(self, job: TrainJob, total_steps: int, weights: Values) -> None:
+    def start(self, job: TrainJob, updates: int, weights: Values) -> None:
         """Set weights, optimizer and the job's own numbers as at the beginning of a training."""
         assign(self.model.variables, weights, job.folder)
         assign(self.optimizer.variables, self._fresh_optimizer, job.folder)
         self._rate.peak.assign(job.training.learning_rate)
-        self._rate.warmup.assign(float(max(1, round(job.training.warmup * total_steps))))
-        self._rate.total.assign(float(total_steps))
+        self._rate.warmup.assign(float(max(1, round(job.training.warmup * updates))))
+        self._rate.total.assign(float(updates))
         self._alpha.assign(job.alpha)
         self._temperature.assign(job.temperature)
 
@@ -126,7 +126,8 @@ class Program:
         context = tf.distribute.get_replica_context()
         part = context.replica_id_in_sync_group % self._place.replicas
         loss, rows, gradient = self._compiled_gradient(_part(batch, part, self._place.replicas))
-        gradient = context.all_reduce(tf.distribute.ReduceOp.SUM, gradient)
+        if not self._alone:
+            gradient = context.all_reduce(tf.distribute.ReduceOp.SUM, gradient)
         variables = self.model.trainable_variables
         pieces = tf.split(gradient, [math.prod(variable.shape) for variable in variables])
         shaped = [tf.reshape(piece, variable.shape) for piece, variable in zip(pieces, variables, strict=True)]

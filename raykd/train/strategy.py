@@ -14,13 +14,18 @@ Published = Callable[[str, dict[str, Any]], None]
 class Place:
     """Where a training runs: one worker of some, under a strategy.
 
-    Args: published: called after each checkpoint, by every worker.
+    Args:
+        published: called after each checkpoint, by every worker.
+        updates_per_step: asynchronous updates that make up one step, each of an equal part of the global batch.
+        compiles: whether XLA can compile the step here: its variables must be in this process.
     """
 
     strategy: tf.distribute.Strategy
     rank: int = 0
     workers: int = 1
     published: Published | None = None
+    updates_per_step: int = 1
+    compiles: bool = True
 
     @property
     def writes(self) -> bool:
@@ -30,7 +35,8 @@ class Place:
     @property
     def replicas(self) -> int:
         """Replicas of this worker, each with an equal part of its rows."""
-        return len(self.strategy.extended.worker_devices)
+        replicas: int = self.strategy.num_replicas_in_sync // self.workers
+        return replicas
 
     def sum_over_workers(self, values: Any) -> Any:
         """Float64 [n] -> the sums over all workers, equal in each of them. Every worker must call it."""

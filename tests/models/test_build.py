@@ -16,7 +16,7 @@ from raykd.config import (
 )
 from raykd.data.encoding import InputSpec
 from raykd.errors import InputError
-from raykd.models.build import ModelSpec, build, count_parameters
+from raykd.models.build import ModelSpec, build, count_parameters, flops_per_position
 from raykd.models.transformer import matches, segments
 
 TOKENS = InputSpec("tokens", length=16, dtype="int32", vocabulary=60)
@@ -86,3 +86,11 @@ def test_function_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_function_of_the_users_own_is_named() -> None:
     with pytest.raises(InputError, match=r"nowhere:nothing.*PYTHONPATH"):
         build(ModelSpec(CustomModelConfig(type="nowhere:nothing"), PIXELS, classes=2), seed=0)
+
+
+def test_flops_count_what_multiplies_and_no_tables() -> None:
+    perceptron = ModelSpec(MLPConfig(type="mlp", hidden=[8]), PIXELS, classes=2)
+    assert flops_per_position(perceptron) == 2 * (64 * 8 + 8 + 8 * 2 + 2)
+    small = ModelSpec(CrossEncoderConfig(type="cross_encoder", layers=1, width=32), TOKENS, classes=2)
+    tables = (TOKENS.vocabulary + TOKENS.length + 4) * 32
+    assert flops_per_position(small) == 2 * (count_parameters(small) - tables)

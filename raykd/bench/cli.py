@@ -1,0 +1,98 @@
+"""The `raykd bench` commands."""
+
+import json
+import platform
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help="Measure speeds on this machine, beside what to compare them with.", no_args_is_help=True)
+
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write all figures here too.")]
+
+
+@app.callback()
+def _root() -> None:
+    """Measure speeds on this machine, beside what to compare them with."""
+
+
+@app.command()
+def scaling(
+    layers: Annotated[int, typer.Option(min=1, help="Layers of the cross-encoder.")] = 4,
+    width: Annotated[int, typer.Option(min=32, help="Its width.")] = 256,
+    batch_size: Annotated[int, typer.Option(min=16, help="Rows of a global batch.")] = 64,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of an epoch; each training has three.")] = 8,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
+    json_: JsonFile = None,
+) -> None:
+    """Examples per second of one and two one-core workers, beside two independent one-core trainings.
+
+    Example: `raykd bench scaling --json scaling.json`
+    """
+    from raykd.bench.scaling import Size, measure, summary
+    from raykd.cluster import connect
+
+    size = Size(layers, width, batch_size, steps, repeats)
+    with connect(None, verbose=False):
+        rates = measure(size, _show_rate("examples/s"))
+    _conclude(summary(rates), "examples/s")
+    _write(json_, "scaling", {"size": vars(size), "examples_per_second": rates, "summary": summary(rates)})
+
+
+@app.command()
+def feed(
+    rows: Annotated[int, typer.Option(min=1, help="Rows of 64 int32 ids.")] = 400_000,
+    batch_size: Annotated[int, typer.Option(min=8, help="Rows of a batch, a multiple of 8.")] = 256,
+    shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a Parquet shard.")] = 8192,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
+    json_: JsonFile = None,
+) -> None:
+    """Rows per second into TensorFlow, cold and cached, beside tf.data reading TFRecord files.
+
+    Example: `raykd bench feed --rows 100000 --json feed.json`
+    """
+    from raykd.bench.feed import Size, measure, summary
+    from raykd.cluster import connect
+    from raykd.quiet import quiet
+
+    quiet()
+    size = Size(rows, batch_size, shard_rows, repeats)
+    with connect(None, verbose=False):
+        rates = measure(size, _show_rate("rows/s"))
+    _conclude(summary(rates), "rows/s")
+    _write(json_, "feed", {"size": vars(size), "rows_per_second": rates, "summary": summary(rates)})
+
+
+def _show_rate(unit: str) -> Callable[[str, float], None]:
+    console = Console()
+    return lambda case, rate: console.print(f"{case}: {rate:,.1f} {unit}", highlight=False)
+
+
+def _conclude(medians: dict[str, float], unit: str) -> None:
+    table = Table(box=None, header_style="dim")
+    table.add_column("case")
+    table.add_column("median", justify="right")
+    for case, value in medians.items():
+        table.add_row(case, f"{value:.2f}" if " over " in case else f"{value:,.1f} {unit}")
+    Console().print(table)
+
+
+def _write(file: Path | None, name: str, figures: dict[str, Any]) -> None:
+    """Add the figures, with what they were measured on, to a JSON file."""
+    if file is None:
+        return
+    found = json.loads(file.read_text()) if file.exists() else {}
+    found[name] = {"machine": _machine(), **figures}
+    file.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _machine() -> dict[str, Any]:
+    import psutil
+
+    versions = {package: metadata.version(package) for package in ("ray", "tensorflow", "keras")}
+    return {"processor": platform.processor() or platform.machine(), "cpus": psutil.cpu_count(), **versions}

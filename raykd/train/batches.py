@@ -1,0 +1,43 @@
+"""From the feed into TensorFlow: a worker's batches as a tf.data.Dataset."""
+
+import tensorflow as tf
+
+from raykd.artifacts import RunDirectory
+from raykd.data.shards import Manifest
+from raykd.errors import InputError
+from raykd.train.job import TrainJob
+from raykd.train.strategy import Place
+
+_PREFETCHED = 8  # batches
+
+
+def dataset(
+    job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place, start: int, stop: int
+) -> tf.data.Dataset:
+    """A worker's part of global batches `start` to `stop` - 1, prepared ahead of the step that reads them.
+
+    Raises: InputError when its rows can't be cut into equal parts for its replicas.
+    """
+    feed = job.feed(run, manifest, place.rank, place.workers)
+    if feed.rows % (place.replicas * job.training.accumulate):
+        raise InputError(
+            f"{job.folder}: {feed.rows} rows of a batch in this worker for {place.replicas} replicas and "
+            f"{job.training.accumulate} accumulated parts, expected a multiple; change batch_size or accumulate"
+        )
+    batches = tf.data.Dataset.from_generator(
+        lambda: feed.batches(start, stop), output_signature=signature(job, manifest, feed.rows)
+    )
+    return batches.prefetch(_PREFETCHED)
+
+
+def signature(job: TrainJob, manifest: Manifest, rows: int) -> dict[str, tf.TensorSpec]:
+    """Shapes and types of a worker's batch; lengths of tokens vary."""
+    inputs = manifest.inputs
+    signature = {
+        "inputs": tf.TensorSpec((rows, None if inputs.kind == "tokens" else inputs.length), inputs.dtype),
+        "label": tf.TensorSpec((rows,), tf.int32),
+        "weight": tf.TensorSpec((rows,), tf.float32),
+    }
+    if job.logits:
+        signature["teacher_logits"] = tf.TensorSpec((rows, len(job.logits), manifest.classes), tf.float16)
+    return signature
