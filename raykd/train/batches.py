@@ -27,7 +27,9 @@ def dataset(
     batches = tf.data.Dataset.from_generator(
         lambda: feed.batches(start, stop), output_signature=signature(job, manifest, feed.rows)
     )
-    return batches.prefetch(_PREFETCHED)
+    options = tf.data.Options()
+    options.experimental_warm_start = True  # Read while the step is traced and compiled, not after.
+    return batches.prefetch(_PREFETCHED).with_options(options)
 
 
 def signature(job: TrainJob, manifest: Manifest, rows: int) -> dict[str, tf.TensorSpec]:

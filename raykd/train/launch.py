@@ -126,9 +126,11 @@ class _Work:
         report = self.report if rank == 0 else _no_report
         try:
             train(self.job, self.run, read_manifest(self.run), place, report)
-        except (InputError, FloatingPointError) as error:
+        except FloatingPointError as error:
+            self.failure.tell(error)  # All workers have seen it: they end together, and none is started again.
+        except InputError as error:
             self.failure.tell(error)
-            raise
+            raise  # The others may not have: Ray ends them.
 
     def _published(self, path: str, figures: dict[str, Any]) -> None:
         """Report to Ray Train, which waits for every worker: a pointer, as the checkpoint is in its place already."""

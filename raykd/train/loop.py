@@ -55,15 +55,17 @@ def train(
     epoch_steps = job.order(manifest).steps_per_epoch
     total_steps = epoch_steps * job.training.epochs
     program = program_for(job, place)
+    saved = checkpoints.load_checkpoint(run, job.folder)
+    # Before all else: the feed starts meanwhile.
+    take_steps = executor(job, run, manifest, place, program, 0 if saved is None else saved.progress.step, total_steps)
     weights = _initial_weights(job, run)
     program.start(job, total_steps * place.updates_per_step, weights)
     progress, best = Progress(), weights
-    if (saved := checkpoints.load_checkpoint(run, job.folder)) is not None:
+    if saved is not None:
         assign(program.model.variables, saved.model, job.folder)
         assign(program.optimizer.variables, saved.optimizer, job.folder)
         progress, best = saved.progress, saved.best
     validation = Validation(job, run, manifest, place)
-    take_steps = executor(job, run, manifest, place, program, progress.step, total_steps)
     with ScalarLog(run, job.folder, writes=place.writes) as log:
         while not _finished(job, progress):
             for _ in _to_end_of_epoch(job, run, take_steps, progress, epoch_steps, report):
