@@ -28,11 +28,7 @@ def launch(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingCon
 
     Raises: what `train` raises; ray.train.TrainingFailedError when workers keep dying.
     """
-    if scaling.strategy == "parameter_server":
-        from raykd.train.parameter_server import train_on_parameter_servers
-
-        train_on_parameter_servers(job, run, report, scaling)
-    elif scaling.most_workers:
+    if scaling.most_workers:
         _on_workers(job, run, report, scaling)
     else:
         _in_process(job, run, report, scaling)

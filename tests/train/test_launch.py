@@ -1,22 +1,12 @@
 """Training on workers through Ray Train: faults end it with a reason, or cost at most one checkpoint's interval."""
 
-import os
-import signal
-import threading
-import time
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import psutil
 import pytest
 from small import ignore, small_job
 
 from raykd.artifacts import RunDirectory
 from raykd.config import ScalingConfig, TrainingConfig
 from raykd.data.shards import Manifest
-from raykd.train.checkpoint import checkpoints_in, load_weights
+from raykd.train.checkpoint import checkpoints_in
 from raykd.train.launch import launch
 
 TWO = ScalingConfig(workers=2)
@@ -36,54 +26,3 @@ def test_two_workers_stop_at_a_wild_loss_with_step_and_checkpoint(
     step = int(kept.partition("step-")[2].removesuffix(".npz"))
     expected = f"no longer finite at step {step + 1}; the last good checkpoint is {run_directory.path(kept)}"
     assert expected in str(caught.value)
-
-
-@dataclass(frozen=True)
-class _TellPid:
-    """Rank 0's reporter: writes its process number where the test finds it."""
-
-    path: str
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        Path(self.path).write_text(str(os.getpid()))
-
-
-def _kill_rank_1(run: RunDirectory, folder: str, pid_file: Path) -> int:
-    """SIGKILL the worker that isn't rank 0, in the middle of an epoch; returns its process number."""
-    deadline = time.monotonic() + 120
-    while len(checkpoints_in(run, folder)) < 1 or not pid_file.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    first = psutil.Process(int(pid_file.read_text()))
-    workers = [process for process in first.parent().children() if "RayTrainWorker" in "".join(process.cmdline())]
-    [second] = [worker.pid for worker in workers if worker.pid != first.pid]
-    os.kill(second, signal.SIGKILL)
-    return second
-
-
-@pytest.mark.slow
-def test_killed_worker_costs_one_checkpoint_interval(
-    local_ray: None, run_directory: RunDirectory, manifest: Manifest, tmp_path: Path
-) -> None:
-    training = TrainingConfig(
-        epochs=200, batch_size=16, learning_rate=0.01, patience=200, jit_compile=False, steps_per_call=2,
-        checkpoint_steps=3,
-    )  # fmt: skip
-    job = small_job("killed", training=training, keep_best=False)
-    launch(replace(job, folder="whole"), run_directory, ignore, TWO)
-    killed: list[int] = []
-    pid_file = tmp_path / "pid"
-    killer = threading.Thread(target=lambda: killed.append(_kill_rank_1(run_directory, "killed", pid_file)))
-    killer.start()
-    launch(job, run_directory, _TellPid(str(pid_file)), TWO)
-    killer.join()
-    assert len(killed) == 1
-    assert len(run_directory.read_json("killed/history.json")) == 200
-    for found, expected in zip(*(load_weights(run_directory, f) for f in ("killed", "whole")), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_as_many_workers_as_there_is_room_for(local_ray: None, run_directory: RunDirectory, manifest: Manifest) -> None:
-    launch(small_job("elastic"), run_directory, ignore, ScalingConfig(workers=(1, 2)))
-    assert max(epoch["validation_accuracy"] for epoch in run_directory.read_json("elastic/history.json")) > 0.85
