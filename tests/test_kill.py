@@ -1,7 +1,7 @@
-"""A run killed at any moment and started again ends with the same evaluation."""
+"""A run killed at ten random moments and started again each time ends with the same evaluation."""
 
 import json
-import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 TIMES = {"wall_seconds", "stages", "training_share"}
+KILLS = 10
 SPEEDS = {"latency_ms_p50", "latency_ms_p95", "examples_per_second", "speedup", "speedup_ensemble"}
 
 
@@ -26,23 +27,31 @@ def _timeless(storage: Path, name: str) -> dict[str, Any]:
     return {**{key: value for key, value in evaluation.items() if key not in TIMES}, "models": models}
 
 
-def _kill_when(storage: Path, name: str, pattern: str) -> None:
-    """Start the run and SIGKILL it as soon as a file matches."""
-    process = subprocess.Popen(_command(storage, name), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _outputs(storage: Path) -> set[Path]:
+    """What marks progress: claims, checkpoints and finished steps."""
+    return {path for name in ("settings.json", "*.npz", "done.json") for path in (storage / "killed").rglob(name)}
+
+
+def _kill_after(storage: Path, outputs: int, seconds: float) -> None:
+    """Start the run and SIGKILL it so many seconds after it made so many new outputs."""
+    before = _outputs(storage)
+    process = subprocess.Popen(_command(storage, "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    while not list((storage / name).glob(pattern)):
+    while len(_outputs(storage) - before) < outputs:
         assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline, f"nothing matched {pattern}"
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+        assert time.monotonic() < deadline, "no progress"
+        time.sleep(0.02)
+    time.sleep(seconds)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
 
 
 @pytest.mark.slow
 def test_killed_runs_end_with_the_same_evaluation(tmp_path: Path) -> None:
     subprocess.run(_command(tmp_path, "whole"), check=True, timeout=600, capture_output=True)
-    for pattern in ("examples/settings.json", "teachers/*/checkpoints/*.npz", "students/*/stage1/checkpoints/*.npz"):
-        _kill_when(tmp_path, "killed", pattern)
+    moments = random.Random(0)
+    for _ in range(KILLS):
+        _kill_after(tmp_path, moments.randint(1, 4), moments.uniform(0.0, 1.0))
     subprocess.run(_command(tmp_path, "killed"), check=True, timeout=600, capture_output=True)
     whole, killed = _timeless(tmp_path, "whole"), _timeless(tmp_path, "killed")
     assert [model["name"] for model in killed["models"]] == [model["name"] for model in whole["models"]]
