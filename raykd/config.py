@@ -17,6 +17,7 @@ from raykd.errors import InputError
 
 RecipeName = Literal["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
 Workers = Annotated[int, Field(ge=0)] | tuple[int, int]
+Cache = Literal["auto", "memory", "none"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 ArtefactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 
@@ -49,7 +50,7 @@ class DataConfig(_Section):
     shard_rows: int = Field(4096, ge=1, description="most rows in one Parquet shard")
     bucket: int = Field(16, ge=1, description="token batches are padded to a multiple of it; each width compiles once")
     streams: int = Field(8, ge=1, description="parallel row streams; batch sizes are multiples of it")
-    cache_mib: int = Field(256, ge=0, description="keep a split in the worker's memory up to this size, MiB")
+    cache: Cache = Field("auto", description="keep read rows in memory; auto: where a worker's part is 256 MiB or less")
 
 
 class CrossEncoderConfig(_Section):

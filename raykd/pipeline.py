@@ -135,7 +135,7 @@ def plan(config: Config) -> list[Step]:
     from raykd.data.sources import source_fingerprint
 
     teachers = [teacher.name for teacher in config.teachers]
-    data = config.data.model_dump(exclude={"cache_mib"})
+    data = config.data.model_dump(exclude={"cache"})
     examples = fingerprint(_FORMAT, source_fingerprint(config.data), data, config.seed)
     made = {EXAMPLES: examples}
     steps = [Step(EXAMPLES, examples, _no_work, trains=False)]

@@ -98,7 +98,7 @@ def _fingerprints(*overrides: str) -> dict[str, str]:
         ("student.training.epochs=3", ["examples", "teachers/wide", "logits/wide"], ["students/plain", "evaluation"]),
         ("teachers.wide.training.epochs=3", ["examples", "teachers/deep", "logits/deep", "students/many_on_many/deep"],
          ["teachers/wide", "logits/wide", "students/many_on_many/wide", "students/many_on_one", "evaluation"]),
-        ("data.cache_mib=1", ["examples", "teachers/wide", "students/many_on_one", "evaluation"], []),
+        ("data.cache=none", ["examples", "teachers/wide", "students/many_on_one", "evaluation"], []),
         ("seed=1", [], ["examples", "teachers/wide", "logits/wide", "students/plain", "evaluation"]),
     ],
 )  # fmt: skip

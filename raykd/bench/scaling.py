@@ -82,7 +82,7 @@ def _job(folder: str, size: Size, manifest: Manifest, batch_size: int) -> TrainJ
         alpha=0.0,
         temperature=1.0,
         streams=8,
-        cache_mib=256,
+        cache="auto",
         keep_best=False,
     )
 

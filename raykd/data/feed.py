@@ -2,87 +2,47 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import ray.data
 from numpy.typing import NDArray
 
-from raykd.artifacts import RunDirectory
 from raykd.data.encoding import InputSpec
-from raykd.data.order import Order, Part
-from raykd.data.shards import Arrays, Shard, hash_ids, read_examples, read_table
-from raykd.errors import InputError
+from raykd.data.order import PADDING, Order, Window
+from raykd.data.reader import Reader
+from raykd.data.shards import Arrays
+from raykd.data.store import Store
 
+_TASK_BYTES = 16 << 20  # that one task reads
 FEED_CPUS = 0.25  # A read is short beside the training that it feeds; a lane asks for the rest of its core.
 
 Visit = tuple[int, int]
 """Epoch, position of the shard."""
 
 
-@dataclass(frozen=True)
-class Reader:
-    """Reads one shard with the logits of teachers; runs in a Ray Data task."""
-
-    run: RunDirectory
-    shards: tuple[Shard, ...]
-    inputs: InputSpec
-    logits: tuple[str, ...] = ()
-
-    def read(self, position: int) -> Arrays:
-        """The shard's arrays, as `read_examples` gives, and `teacher_logits` float16 [rows, teachers, classes].
-
-        Raises: InputError when a logits file holds other ids.
-        """
-        shard = self.shards[position]
-        arrays = read_examples(self.run, shard, self.inputs)
-        if self.logits:
-            arrays["teacher_logits"] = np.stack([self._logits_of(folder, shard) for folder in self.logits], axis=1)
-        return arrays
-
-    def all(self) -> Iterator[Arrays]:
-        """Every shard in order, read in this process."""
-        return (self.read(position) for position in range(len(self.shards)))
-
-    def _logits_of(self, folder: str, shard: Shard) -> NDArray[np.float16]:
-        path = f"{folder}/{shard.name}"
-        table = read_table(self.run, path)
-        found = hash_ids(table["example_id"].to_numpy())
-        if found != shard.ids:
-            raise InputError(
-                f"{self.run.path(path)}: logits of ids {found[:12]}, expected ids {shard.ids[:12]} as in the "
-                "examples; delete the file to have it scored again"
-            )
-        logits = table["logits"].combine_chunks()
-        values: NDArray[np.float16] = logits.flatten().to_numpy(zero_copy_only=False).astype(np.float16)
-        return values.reshape(shard.rows, -1)
-
-    def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """A Ray Data batch of one visit to the rows of its shard."""
-        [epoch], [position] = batch["epoch"], batch["position"]
-        arrays = self.read(int(position))
-        rows = len(arrays["example_id"])
-        return {"epoch": np.full(rows, epoch), "position": np.full(rows, position), **arrays}
-
-
-def bytes_in_memory(manifest_rows: int, inputs: InputSpec, teachers: int, classes: int) -> int:
-    """Bytes of so many rows as the feed holds them."""
-    row = inputs.length * np.dtype(inputs.dtype).itemsize + 16 + 2 * teachers * classes
-    return manifest_rows * row
+def bytes_per_row(inputs: InputSpec, teachers: int, classes: int) -> int:
+    """Memory that the feed needs for one row."""
+    return inputs.length * np.dtype(inputs.dtype).itemsize + 16 + 2 * teachers * classes
 
 
 class Feed:
     """Batches for one worker, of the streams `rank`, `rank + workers`, …
 
-    Args: cached: keep every shard in memory after its first visit.
+    Args: row_bytes: memory for one row; cached: keep every shard in memory after its first visit.
     """
 
-    def __init__(self, reader: Reader, order: Order, *, cached: bool, rank: int = 0, workers: int = 1) -> None:
+    def __init__(
+        self, reader: Reader, order: Order, *, row_bytes: int, cached: bool, rank: int = 0, workers: int = 1
+    ) -> None:
         self._reader = reader
         self._order = order
+        self._row_bytes = row_bytes
         self._cached = cached
         self._streams = range(rank, order.streams, workers)
-        self._blocks: dict[Visit, Arrays] = {}
+        self._store = Store(max(shard.rows for shard in reader.shards))
+        self._blocks: dict[Visit, _Block] = {}
 
     @property
     def rows(self) -> int:
@@ -92,48 +52,73 @@ class Feed:
     def batches(self, start: int, stop: int) -> Iterator[Arrays]:
         """This worker's part of global batches `start` to `stop` - 1, counted through all epochs.
 
-        Yields: `inputs` [rows, length], `label` int32, `weight` float32 (0 in padding rows) and, with teachers,
+        Yields: `inputs` [rows, width], `label` int32, `weight` float32 (0 in padding rows) and, with teachers,
         `teacher_logits` float16 [rows, teachers, classes]; rows = batch_size / workers.
         """
+        for window in self.windows(start, stop):
+            for batch, width in enumerate(window.pop("width")):
+                arrays = {name: values[batch] for name, values in window.items()}
+                yield {**arrays, "inputs": arrays["inputs"][:, :width]}
+
+    def windows(self, start: int, stop: int) -> Iterator[Arrays]:
+        """The same batches, up to 16 at a time.
+
+        Yields: as `batches`, with a first axis for the batch; `inputs` in full length, and `width` int32
+        [batches]: how much of it the batch fills.
+        """
         steps = self._order.steps_per_epoch
-        first = start // steps
-        incoming = self._visit(range(first, first + 1 if self._cached else -(-stop // steps)))
-        parts_of_steps = self._parts(first, incoming)
-        for step in range(first * steps, stop):
-            parts = next(parts_of_steps)
-            if step >= start:
-                yield self._join(step // steps, parts)
-            self._forget(step // steps, parts)
-
-    def _parts(self, epoch: int, incoming: Iterator[tuple[Visit, Arrays]]) -> Iterator[list[Part]]:
-        while True:
+        incoming = self._visit(range(start // steps, start // steps + 1 if self._cached else -(-stop // steps)))
+        for epoch in range(start // steps, -(-stop // steps)):
+            first = epoch * steps
             streams = [self._stream(epoch, stream, incoming) for stream in self._streams]
-            yield from (list(parts) for parts in zip(*streams, strict=True))
-            epoch += 1
+            for parts in zip(*streams, strict=True):
+                window = np.stack(parts, axis=1)
+                last = first + len(window)
+                if last > start and first < stop:
+                    yield self._gather(epoch, window[max(start - first, 0) : stop - first])
+                self._forget(epoch, window[..., 0])
+                first = last
+                if first >= stop:
+                    return
 
-    def _stream(self, epoch: int, stream: int, incoming: Iterator[tuple[Visit, Arrays]]) -> Iterator[Part]:
-        return self._order.parts(epoch, stream, lambda position: self._block(epoch, position, incoming)["lengths"])
+    def _stream(self, epoch: int, stream: int, incoming: Iterator[tuple[Visit, Arrays]]) -> Iterator[Window]:
+        return self._order.windows(epoch, stream, lambda position: self._block(epoch, position, incoming).lengths)
 
     def _key(self, epoch: int, position: int) -> Visit:
         return (0 if self._cached else epoch, position)
 
-    def _block(self, epoch: int, position: int, incoming: Iterator[tuple[Visit, Arrays]]) -> Arrays:
+    def _block(self, epoch: int, position: int, incoming: Iterator[tuple[Visit, Arrays]]) -> "_Block":
         key = self._key(epoch, position)
         while key not in self._blocks:
             visit, arrays = next(incoming)
-            self._blocks[self._key(*visit)] = {**arrays, "left": np.array(len(arrays["example_id"]))}
+            lengths = arrays.pop("lengths")
+            self._blocks[self._key(*visit)] = _Block(self._store.add(arrays), lengths, len(lengths))
         return self._blocks[key]
 
-    def _forget(self, epoch: int, parts: Sequence[Part]) -> None:
+    def _gather(self, epoch: int, window: NDArray[np.int64]) -> Arrays:
+        """Rows of some batches [batches, streams, rows, 3], the streams' parts one after the other."""
+        positions, rows, lengths = (window[..., i].reshape(len(window), -1) for i in range(3))
+        firsts = np.zeros(len(self._reader.shards) + 1, np.int64)  # The last one is that of PADDING.
+        for position in np.unique(positions):
+            if position != PADDING:
+                firsts[position] = self._blocks[self._key(epoch, int(position))].first
+        arrays = self._store.gather(firsts[positions] + rows)
+        widths = [self._reader.inputs.width(max(1, int(longest))) for longest in lengths.max(axis=1)]
+        return {**arrays, "width": np.array(widths, np.int32)}
+
+    def _forget(self, epoch: int, positions: NDArray[np.int64]) -> None:
         """Drop blocks whose rows have all been used."""
         if self._cached:
             return
-        for part in parts:
-            for position, rows in zip(*np.unique(part[:, 0], return_counts=True), strict=True):
-                key = (epoch, int(position))
-                self._blocks[key]["left"] -= rows
-                if not self._blocks[key]["left"]:
-                    del self._blocks[key]
+        for position, rows in zip(*np.unique(positions, return_counts=True), strict=True):
+            if position == PADDING:
+                continue
+            key = (epoch, int(position))
+            block = self._blocks[key]
+            block.left -= int(rows)
+            if not block.left:
+                self._store.drop(block.first)
+                del self._blocks[key]
 
     def _visit(self, epochs: Sequence[int]) -> Iterator[tuple[Visit, Arrays]]:
         """Read shards through Ray Data, in the order in which the streams need them."""
@@ -147,37 +132,34 @@ class Feed:
         ]  # fmt: skip
         if not wanted:
             return
-        rows = ray.data.from_items(wanted, override_num_blocks=len(wanted)).map_batches(
-            self._reader, batch_size=1, batch_format="numpy", num_cpus=FEED_CPUS, concurrency=1
+        together = self._shards_per_task()
+        blocks = ray.data.from_items(wanted, override_num_blocks=-(-len(wanted) // together)).map_batches(
+            self._reader, batch_size=None, batch_format="pyarrow", num_cpus=FEED_CPUS, concurrency=1
         )
-        rows.context.execution_options.preserve_order = True
-        rows.context.target_max_block_size = 1 << 40  # A shard stays one block, whatever its size.
-        for block in rows.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=2):
-            yield (int(block.pop("epoch")[0]), int(block.pop("position")[0])), block
+        blocks.context.execution_options.preserve_order = True
+        blocks.context.target_max_block_size = 1 << 40  # What a task reads stays one block.
+        for block in blocks.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=2):
+            for visit, rows in _visits_in(block):
+                yield visit, self._reader.arrays(rows)
 
-    def _join(self, epoch: int, parts: Sequence[Part]) -> Arrays:
-        """One batch of the streams' parts, each padded to its full size with rows of weight 0."""
-        size = self._order.rows_per_stream
-        rows = size * len(parts)
-        longest = max((int(part[:, 2].max()) for part in parts if len(part)), default=1)
-        width = self._reader.inputs.width(longest)
-        sample = next(iter(self._blocks.values()))
-        batch: Arrays = {
-            "inputs": np.zeros((rows, width), sample["inputs"].dtype),
-            "label": np.full(rows, -1, np.int32),
-            "weight": np.zeros(rows, np.float32),
-        }
-        if "teacher_logits" in sample:
-            batch["teacher_logits"] = np.zeros((rows, *sample["teacher_logits"].shape[1:]), np.float16)
-        for stream, part in enumerate(parts):
-            start = stream * size
-            for position in np.unique(part[:, 0]):
-                block = self._blocks[self._key(epoch, int(position))]
-                here = np.flatnonzero(part[:, 0] == position)
-                source, target = part[here, 1], start + here
-                batch["inputs"][target] = block["inputs"][source, :width]
-                batch["label"][target] = block["label"][source]
-                batch["weight"][target] = 1.0
-                if "teacher_logits" in batch:
-                    batch["teacher_logits"][target] = block["teacher_logits"][source]
-        return batch
+    def _shards_per_task(self) -> int:
+        """A task takes about 20 ms to start: let it read for longer."""
+        largest = max(shard.rows for shard in self._reader.shards)
+        return max(1, _TASK_BYTES // (largest * self._row_bytes))
+
+
+@dataclass
+class _Block:
+    """A shard in the store: its first row there, its rows' lengths, and how many of them are still to come."""
+
+    first: int
+    lengths: NDArray[np.int32]
+    left: int
+
+
+def _visits_in(block: pa.Table) -> Iterator[tuple[Visit, pa.Table]]:
+    """Cut what a task read into the visits that it consists of."""
+    epochs, positions = (block[name].to_numpy() for name in ("epoch", "position"))
+    begins = np.flatnonzero(np.diff(epochs, prepend=-1) | np.diff(positions, prepend=-1))
+    for begin, end in pairwise([*begins.tolist(), len(block)]):
+        yield (int(epochs[begin]), int(positions[begin])), block.slice(begin, end - begin)

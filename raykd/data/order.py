@@ -7,6 +7,7 @@ shuffled and grouped by length, so that a batch pads little.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from raykd.data.shards import Shard
 WINDOW_BATCHES = 16
 _VISITS, _ROWS, _GROUPS = 1, 2, 3  # Each kind of draw has a seed of its own.
 
-Part = NDArray[np.int64]
-"""[rows, 3]: position of the shard, row in it, length of the row."""
+Window = NDArray[np.int64]
+"""[batches, rows, 3]: position of the shard or `PADDING`, row in it, length of the row."""
+
+PADDING = -1
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Order:
         """Rows that each stream gives to one global batch."""
         return self.batch_size // self.streams
 
-    @property
+    @cached_property
     def steps_per_epoch(self) -> int:
         """Steps until the fullest stream is empty; others end short, and no row is dropped."""
         rows = [sum(shard.rows for shard in self.shards[stream :: self.streams]) for stream in range(self.streams)]
@@ -45,8 +48,8 @@ class Order:
         own = np.arange(stream, len(self.shards), self.streams)
         return [int(position) for position in self._rng(_VISITS, epoch, stream).permutation(own)]
 
-    def parts(self, epoch: int, stream: int, lengths_of: Callable[[int], NDArray[np.int32]]) -> Iterator[Part]:
-        """The stream's part of each batch of the epoch, `steps_per_epoch` of them; the last may be short or empty.
+    def windows(self, epoch: int, stream: int, lengths_of: Callable[[int], NDArray[np.int32]]) -> Iterator[Window]:
+        """The stream's part of the epoch's batches, a window at a time, `steps_per_epoch` batches in all.
 
         Args: lengths_of: gives the lengths of a shard's rows; called once per visit, in the order of `visits`.
         """
@@ -55,21 +58,35 @@ class Order:
         visits = iter(self.visits(epoch, stream))
         held = np.empty((0, 3), np.int64)
         for window in range(-(-self.steps_per_epoch // WINDOW_BATCHES)):
-            while len(held) < window_rows and (position := next(visits, None)) is not None:
+            pieces, rows = [held], len(held)
+            while rows < window_rows and (position := next(visits, None)) is not None:
                 lengths = lengths_of(position)
-                rows = rng.permutation(len(lengths))
-                held = np.concatenate([held, np.stack([np.full_like(rows, position), rows, lengths[rows]], axis=1)])
-            yield from self._groups(held[:window_rows], epoch, window)
+                order = rng.permutation(len(lengths))
+                pieces.append(np.stack([np.full_like(order, position), order, lengths[order]], axis=1))
+                rows += len(order)
+            held = np.concatenate(pieces)
+            yield self._grouped(held[:window_rows], epoch, window)
             held = held[window_rows:]
 
-    def _groups(self, rows: Part, epoch: int, window: int) -> Iterator[Part]:
+    def _grouped(self, rows: NDArray[np.int64], epoch: int, window: int) -> Window:
         """The window's rows cut into parts of like length, in an order that all streams share."""
-        rows = rows[np.argsort(rows[:, 2], kind="stable")]
         left = self.steps_per_epoch - window * WINDOW_BATCHES
         groups = min(left, WINDOW_BATCHES)
+        size = groups * self.rows_per_stream
+        by_length = np.argsort(rows[:, 2], kind="stable")
+        if len(rows) < size:
+            rows = np.concatenate([rows, np.full((size - len(rows), 3), (PADDING, 0, 0))])
+            by_length = np.concatenate([by_length, np.arange(len(by_length), size)])
         movable = groups - 1 if left == groups else groups  # The epoch's short part stays last.
-        for group in [*self._rng(_GROUPS, epoch, window).permutation(movable), *range(movable, groups)]:
-            yield rows[group * self.rows_per_stream : (group + 1) * self.rows_per_stream]
+        turns = _turns(self.seed, epoch, window, movable, groups)
+        return rows[by_length.reshape(groups, self.rows_per_stream)[turns]]
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *key])
+
+
+@lru_cache(maxsize=4)
+def _turns(seed: int, epoch: int, window: int, movable: int, groups: int) -> list[int]:
+    """The order in which a window's parts come: the first `movable` shuffled."""
+    shuffled = np.random.default_rng([seed, _GROUPS, epoch, window]).permutation(movable)
+    return [*shuffled.tolist(), *range(movable, groups)]

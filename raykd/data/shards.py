@@ -84,25 +84,27 @@ def read_table(run: RunDirectory, path: str) -> pa.Table:
     return pq.read_table(pa.BufferReader(run.read_bytes(path)))
 
 
-def read_examples(run: RunDirectory, shard: Shard, inputs: InputSpec) -> Arrays:
-    """A shard's rows.
+def read_shard(run: RunDirectory, shard: Shard) -> pa.Table:
+    """A shard's rows: `example_id`, `label`, `inputs`.
 
-    Returns: `example_id` int64 [rows], `label` int32 [rows], `lengths` int32 [rows] and `inputs` [rows, length],
-    token ids padded at the end.
     Raises: InputError when the file's ids are not those that the manifest names.
     """
     path = f"{EXAMPLES}/{shard.name}"
     table = read_table(run, path)
-    ids = table["example_id"].to_numpy()
-    if hash_ids(ids) != shard.ids:
+    if hash_ids(table["example_id"].to_numpy()) != shard.ids:
         raise InputError(f"{run.path(path)}: its ids are not those of the manifest; delete {EXAMPLES}/ to rebuild it")
+    return table
+
+
+def unpack(table: pa.Table, inputs: InputSpec) -> Arrays:
+    """Rows as arrays: `label` int32 [rows], `lengths` int32 [rows] and `inputs` [rows, length], padded at the end."""
     values = table["inputs"].combine_chunks()
     if inputs.kind == "tokens":
         padded, lengths = _padded(values, inputs.length)
     else:
-        padded = values.flatten().to_numpy().reshape(len(ids), inputs.length)
-        lengths = np.full(len(ids), inputs.length, np.int32)
-    return {"example_id": ids, "label": table["label"].to_numpy(), "lengths": lengths, "inputs": padded}
+        padded = values.flatten().to_numpy().reshape(len(table), inputs.length)
+        lengths = np.full(len(table), inputs.length, np.int32)
+    return {"label": table["label"].to_numpy(), "lengths": lengths, "inputs": padded}
 
 
 def _padded(lists: pa.ListArray, length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from raykd.artifacts import RunDirectory, logits_folder
-from raykd.data.feed import Reader
+from raykd.data.reader import Reader
 from raykd.data.shards import Manifest, Shard, read_manifest, write_table
 from raykd.errors import InputError
 from raykd.models.build import ModelSpec

@@ -82,7 +82,7 @@ def _job(
         alpha=alpha,
         temperature=config.distill.temperature,
         streams=config.data.streams,
-        cache_mib=config.data.cache_mib,
+        cache=config.data.cache,
         logits=() if student is None else tuple(logits_folder(teacher) for teacher in student.teachers),
         initial=initial,
         keep_best=keep_best,

@@ -10,7 +10,7 @@ import numpy as np
 
 from raykd.artifacts import EVALUATION, RunDirectory, teacher_folder
 from raykd.config import Config
-from raykd.data.feed import Reader
+from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest, read_manifest
 from raykd.distill.recipes import MANY_ON_MANY, ONE_ON_ONE, students
 from raykd.distill.stages import model_spec

@@ -1,5 +1,7 @@
 """From the feed into TensorFlow: a worker's batches as a tf.data.Dataset."""
 
+from functools import partial
+
 import tensorflow as tf
 
 from raykd.artifacts import RunDirectory
@@ -8,7 +10,7 @@ from raykd.errors import InputError
 from raykd.train.job import TrainJob
 from raykd.train.strategy import Place
 
-_PREFETCHED = 8  # batches
+_PREFETCHED_WINDOWS, _PREFETCHED = 2, 8  # windows, batches
 
 
 def dataset(
@@ -24,12 +26,27 @@ def dataset(
             f"{job.folder}: {feed.rows} rows of a batch in this worker for {place.replicas} replicas and "
             f"{job.training.accumulate} accumulated parts, expected a multiple; change batch_size or accumulate"
         )
-    batches = tf.data.Dataset.from_generator(
-        lambda: feed.batches(start, stop), output_signature=signature(job, manifest, feed.rows)
+    spec = signature(job, manifest, feed.rows)
+    windows = {name: tf.TensorSpec((None, *one.shape), one.dtype) for name, one in spec.items()}
+    windows["width"] = tf.TensorSpec((None,), tf.int32)
+    # Windows cross from Python, batches are cut from them in TensorFlow's own threads.
+    batches = (
+        tf.data.Dataset.from_generator(lambda: feed.windows(start, stop), output_signature=windows)
+        .prefetch(_PREFETCHED_WINDOWS)
+        .unbatch()
+        .map(partial(_trim, spec=spec))
+        .prefetch(_PREFETCHED)
     )
     options = tf.data.Options()
     options.experimental_warm_start = True  # Read while the step is traced and compiled, not after.
-    return batches.prefetch(_PREFETCHED).with_options(options)
+    return batches.with_options(options)
+
+
+def _trim(batch: dict[str, tf.Tensor], spec: dict[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
+    """Cut the inputs to the batch's own width."""
+    width = batch.pop("width")
+    trimmed = batch["inputs"][:, :width]
+    return {**batch, "inputs": tf.ensure_shape(trimmed, spec["inputs"].shape)}
 
 
 def signature(job: TrainJob, manifest: Manifest, rows: int) -> dict[str, tf.TensorSpec]:

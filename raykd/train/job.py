@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from raykd.artifacts import RunDirectory
-from raykd.config import TrainingConfig
-from raykd.data.feed import Feed, Reader, bytes_in_memory
+from raykd.config import Cache, TrainingConfig
+from raykd.data.feed import Feed, bytes_per_row
 from raykd.data.order import Order
+from raykd.data.reader import Reader
 from raykd.data.shards import Manifest
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
+
+_CACHED_BYTES = 256 << 20  # of a worker's part, that `cache: auto` keeps in memory
 
 Report = Callable[[dict[str, Any]], None]
 """Takes progress events: plain values by name."""
@@ -37,7 +40,7 @@ class TrainJob:
     alpha: float
     temperature: float
     streams: int
-    cache_mib: int
+    cache: Cache
     logits: tuple[str, ...] = ()
     initial: str | None = None
     keep_best: bool = True
@@ -48,6 +51,8 @@ class TrainJob:
 
     def feed(self, run: RunDirectory, manifest: Manifest, rank: int = 0, workers: int = 1) -> Feed:
         """Its rows, as batches for one of the workers."""
-        size = bytes_in_memory(manifest.rows(*self.splits), manifest.inputs, len(self.logits), manifest.classes)
+        row_bytes = bytes_per_row(manifest.inputs, len(self.logits), manifest.classes)
+        size = manifest.rows(*self.splits) // workers * row_bytes
+        cached = self.cache == "memory" or (self.cache == "auto" and size <= _CACHED_BYTES)
         reader = Reader(run, manifest.of(*self.splits), manifest.inputs, self.logits)
-        return Feed(reader, self.order(manifest), cached=size <= self.cache_mib << 20, rank=rank, workers=workers)
+        return Feed(reader, self.order(manifest), row_bytes=row_bytes, cached=cached, rank=rank, workers=workers)

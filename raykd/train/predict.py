@@ -63,7 +63,7 @@ class Predictor:
     def logits(self, rows: Arrays) -> NDArray[np.float32]:
         """Logits float32 [rows, heads, classes], in the order given.
 
-        Args: rows: `inputs` and `lengths`, as `read_examples` gives them.
+        Args: rows: `inputs` and `lengths`, as `Reader.read` gives them.
         """
         order = np.argsort(rows["lengths"], kind="stable")
         pieces = []

@@ -6,7 +6,7 @@ Axes: B batch, C classes.
 import numpy as np
 
 from raykd.artifacts import RunDirectory
-from raykd.data.feed import Reader
+from raykd.data.reader import Reader
 from raykd.data.shards import Manifest
 from raykd.train.checkpoint import Values
 from raykd.train.job import TrainJob

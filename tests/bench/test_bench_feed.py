@@ -20,7 +20,7 @@ def test_every_case_is_measured(local_ray: None) -> None:
 def test_tfrecord_files_hold_the_rows_of_the_shards(run_directory: RunDirectory) -> None:
     from pathlib import Path
 
-    from raykd.data.feed import Reader
+    from raykd.data.reader import Reader
 
     manifest = write_examples(run_directory, {"train": 50}, feed.LENGTH, shards=8)
     files = feed.write_tfrecords(run_directory, manifest, Path(run_directory.path("tfrecord")))

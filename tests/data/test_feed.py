@@ -7,8 +7,9 @@ import pytest
 
 from raykd.artifacts import EXAMPLES, RunDirectory, logits_folder
 from raykd.data.encoding import InputSpec
-from raykd.data.feed import Feed, Reader
+from raykd.data.feed import Feed
 from raykd.data.order import Order
+from raykd.data.reader import Reader
 from raykd.data.shards import Shard, hash_ids, write_table
 from raykd.errors import InputError
 
@@ -33,7 +34,8 @@ def reader(run_directory: RunDirectory) -> Reader:
 
 
 def _feed(reader: Reader, *, cached: bool = True, rank: int = 0, workers: int = 1) -> Feed:
-    return Feed(reader, Order(reader.shards, STREAMS, BATCH, seed=3), cached=cached, rank=rank, workers=workers)
+    order = Order(reader.shards, STREAMS, BATCH, seed=3)
+    return Feed(reader, order, row_bytes=64, cached=cached, rank=rank, workers=workers)
 
 
 def _take(feed: Feed, start: int, stop: int) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from raykd.artifacts import RunDirectory
 from raykd.config import Columns, DataConfig
 from raykd.data import ingest as module
 from raykd.data.ingest import LEFT_OUT, deal, ingest
-from raykd.data.shards import Manifest, read_examples
+from raykd.data.reader import Reader
+from raykd.data.shards import Manifest
 from raykd.errors import InputError
 
 
@@ -62,8 +63,7 @@ def _data(source: Path, **changes: Any) -> DataConfig:
 
 def _rows(run: RunDirectory, manifest: Manifest) -> dict[int, tuple[str, int, list[int]]]:
     found = {}
-    for shard in manifest.shards:
-        arrays = read_examples(run, shard, manifest.inputs)
+    for shard, arrays in zip(manifest.shards, Reader(run, manifest.shards, manifest.inputs).all(), strict=True):
         for row, label, ids in zip(arrays["example_id"], arrays["label"], arrays["inputs"], strict=True):
             found[int(row)] = shard.name, int(label), ids.tolist()
     return found

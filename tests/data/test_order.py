@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from raykd.data.order import WINDOW_BATCHES, Order
+from raykd.data.order import PADDING, WINDOW_BATCHES, Order
 from raykd.data.shards import Shard
 
 EVEN = [40] * 8
@@ -22,8 +22,13 @@ def lengths_of(sizes):
     return lengths.__getitem__
 
 
+def parts(order, epoch, stream, lengths):
+    """The stream's rows of each batch, padding left out."""
+    return [part[part[:, 0] != PADDING] for window in order.windows(epoch, stream, lengths) for part in window]
+
+
 def parts_of(order, sizes, epoch=0, stream=0):
-    return [part.tolist() for part in order.parts(epoch, stream, lengths_of(sizes))]
+    return [part.tolist() for part in parts(order, epoch, stream, lengths_of(sizes))]
 
 
 def epoch_of(order, sizes, epoch=0):
@@ -83,7 +88,7 @@ def test_visits_are_a_permutation_of_the_streams_own_shards():
 def test_lengths_are_asked_for_once_per_visit_in_the_order_of_visits():
     order, asked = order_of(EVEN * 3), []
     lengths = lengths_of(EVEN * 3)
-    list(order.parts(2, 1, lambda position: asked.append(position) or lengths(position)))
+    list(order.windows(2, 1, lambda position: asked.append(position) or lengths(position)))
     assert asked == order.visits(2, 1)
 
 
@@ -91,10 +96,10 @@ def test_shards_are_read_no_earlier_than_their_window_needs():
     sizes = [64] * 16  # 4 rows a part: a window takes 64, one shard.
     order, asked = order_of(sizes), []
     lengths = lengths_of(sizes)
-    parts = order.parts(0, 0, lambda position: asked.append(position) or lengths(position))
-    for step in range(order.steps_per_epoch):
-        next(parts)
-        assert len(asked) == step // WINDOW_BATCHES + 1
+    windows = order.windows(0, 0, lambda position: asked.append(position) or lengths(position))
+    for count, window in enumerate(windows, start=1):
+        assert len(window) == WINDOW_BATCHES
+        assert len(asked) == count
 
 
 @pytest.mark.parametrize("sizes", [EVEN, UNEVEN])
@@ -116,9 +121,9 @@ def test_a_batch_is_the_same_whatever_the_number_of_workers(sizes, workers):
     found = {}
     for rank in range(workers):  # Each worker has an order of its own and reads its streams in step.
         order, streams = order_of(sizes), range(rank, 4, workers)
-        steps = zip(*(order.parts(1, stream, lengths_of(sizes)) for stream in streams), strict=True)
-        for step, parts in enumerate(steps):
-            found.update({(stream, step): part.tolist() for stream, part in zip(streams, parts, strict=True)})
+        steps = zip(*(parts(order, 1, stream, lengths_of(sizes)) for stream in streams), strict=True)
+        for step, own in enumerate(steps):
+            found.update({(stream, step): part.tolist() for stream, part in zip(streams, own, strict=True)})
     assert found == expected
 
 
@@ -136,9 +141,9 @@ def test_streams_bring_rows_of_like_length_to_the_same_batch():
     sizes = [64] * 16
     # With equal lengths in every shard each batch must get rows of one rank from all streams.
     lengths = np.random.default_rng(0).permutation(64).astype(np.int32)
-    streams = [list(order_of(sizes).parts(0, stream, lambda _: lengths)) for stream in range(4)]
-    for parts in zip(*streams, strict=True):
-        assert len({tuple(sorted(part[:, 2])) for part in parts}) == 1
+    streams = [parts(order_of(sizes), 0, stream, lambda _: lengths) for stream in range(4)]
+    for batch in zip(*streams, strict=True):
+        assert len({tuple(sorted(part[:, 2])) for part in batch}) == 1
 
 
 def test_batches_do_not_come_sorted_by_length():

@@ -50,7 +50,7 @@ def small_job(folder: str, **changes: Any) -> TrainJob:
         alpha=0.0,
         temperature=2.0,
         streams=2,
-        cache_mib=1,
+        cache="auto",
     )
     return replace(job, **changes)
 

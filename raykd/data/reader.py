@@ -1,0 +1,80 @@
+"""Reads example shards beside the logits of teachers: in Ray Data tasks for the feed, or in the calling process."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from raykd.artifacts import RunDirectory
+from raykd.data.encoding import InputSpec
+from raykd.data.shards import Arrays, Shard, hash_ids, read_shard, read_table, unpack
+from raykd.errors import InputError
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads shards with the logits of teachers.
+
+    Args: logits: folders of the teachers' logits.
+    """
+
+    run: RunDirectory
+    shards: tuple[Shard, ...]
+    inputs: InputSpec
+    logits: tuple[str, ...] = ()
+
+    def table(self, position: int) -> pa.Table:
+        """A shard's rows: `example_id`, `label`, `inputs`, and `logits_0`, `logits_1`, ... of the teachers.
+
+        Raises: InputError when a file holds other ids.
+        """
+        shard = self.shards[position]
+        table = read_shard(self.run, shard)
+        for teacher, folder in enumerate(self.logits):
+            table = table.append_column(f"logits_{teacher}", self._logits_of(folder, shard))
+        return table
+
+    def arrays(self, table: pa.Table) -> Arrays:
+        """Rows as `unpack` gives them, and `teacher_logits` float16 [rows, teachers, classes]."""
+        arrays = unpack(table, self.inputs)
+        if self.logits:
+            teachers = [_matrix(table[f"logits_{teacher}"]) for teacher in range(len(self.logits))]
+            arrays["teacher_logits"] = np.stack(teachers, axis=1)
+        return arrays
+
+    def all(self) -> Iterator[Arrays]:
+        """Every shard in order, read in this process, with `example_id` too."""
+        for position in range(len(self.shards)):
+            yield self.read(position)
+
+    def read(self, position: int) -> Arrays:
+        """One shard, read in this process, with `example_id` too. Raises: InputError as `table` does."""
+        table = self.table(position)
+        return {"example_id": table["example_id"].to_numpy(), **self.arrays(table)}
+
+    def __call__(self, visits: pa.Table) -> Iterator[pa.Table]:
+        """A Ray Data batch of visits to the rows of their shards, a shard at a time."""
+        for visit in visits.to_pylist():
+            # Rows travel as they are stored, unpadded.
+            table = self.table(visit["position"]).drop_columns("example_id")
+            for name, value in visit.items():
+                table = table.append_column(name, pa.array(np.full(len(table), value)))
+            yield table
+
+    def _logits_of(self, folder: str, shard: Shard) -> pa.ChunkedArray:
+        path = f"{folder}/{shard.name}"
+        table = read_table(self.run, path)
+        found = hash_ids(table["example_id"].to_numpy())
+        if found != shard.ids:
+            raise InputError(
+                f"{self.run.path(path)}: logits of ids {found[:12]}, expected ids {shard.ids[:12]} as in the "
+                "examples; delete the file to have it scored again"
+            )
+        return table["logits"]
+
+
+def _matrix(lists: pa.ChunkedArray) -> NDArray[np.float16]:
+    values: NDArray[np.float16] = lists.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values.astype(np.float16, copy=False).reshape(len(lists), -1)
