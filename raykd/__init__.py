@@ -3,8 +3,9 @@
 Importing raykd loads neither TensorFlow nor Ray; `run` does, when it is called.
 """
 
-from raykd.config import Config, load_config, parse_config
+from raykd.config import Config
 from raykd.errors import InputError
+from raykd.loading import load_config, parse_config
 from raykd.pipeline import run
 
 __all__ = ["Config", "InputError", "load_config", "parse_config", "run"]

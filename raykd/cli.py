@@ -53,8 +53,8 @@ def run(
     - `raykd run mine.yaml --storage-path /data/runs --seeds 0,1,2`
     """
     from raykd import pipeline
-    from raykd.config import load_config
     from raykd.console import show_plan, show_seeds
+    from raykd.loading import load_config
 
     overrides = list(set_ or [])
     overrides += [f"name={name}"] if name else []

@@ -1,19 +1,12 @@
 """The configuration of a whole job: checked once here, frozen, and read by every other module.
 
-Every field states its meaning, unit and default. YAML comes in through `load_config`.
+Every field states its meaning, unit and default. YAML comes in through `raykd.loading`.
 """
 
-import difflib
-import os
-from collections.abc import Mapping, Sequence
-from importlib import resources
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
-
-from raykd.errors import InputError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 RecipeName = Literal["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
 Workers = Annotated[int, Field(ge=0)] | tuple[int, int]
@@ -22,11 +15,13 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 ArtefactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of the configuration: frozen, and without keys that it doesn't know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Columns(_Section):
+class Columns(Section):
     """Which columns of a source hold what."""
 
     text: list[str] | None = Field(None, description="one text column, or two for a pair (query, passage)")
@@ -34,7 +29,7 @@ class Columns(_Section):
     label: str = Field("label", description="integer class, 0 to classes - 1")
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where examples come from and how they are split and fed."""
 
     source: str = Field("docsqa", description="docsqa, digits, or a path: a file, or a folder of <split> files")
@@ -50,10 +45,12 @@ class DataConfig(_Section):
     shard_rows: int = Field(4096, ge=1, description="most rows in one Parquet shard")
     bucket: int = Field(16, ge=1, description="token batches are padded to a multiple of it; each width compiles once")
     streams: int = Field(8, ge=1, description="parallel row streams; batch sizes are multiples of it")
+    read_tasks: int = Field(1, ge=0, description="Ray Data tasks that read for one worker; 0: read in its own process")
+    prefetch: int = Field(8, ge=0, description="batches prepared ahead of the step that reads them")
     cache: Cache = Field("auto", description="keep read rows in memory; auto: where a worker's part is 256 MiB or less")
 
 
-class CrossEncoderConfig(_Section):
+class CrossEncoderConfig(Section):
     """A transformer that reads both texts of a pair at once (or one text)."""
 
     type: Literal["cross_encoder"]
@@ -69,7 +66,7 @@ class CrossEncoderConfig(_Section):
         return self
 
 
-class BiEncoderConfig(_Section):
+class BiEncoderConfig(Section):
     """Encodes query and passage apart with one transformer and compares the two vectors."""
 
     type: Literal["bi_encoder"]
@@ -78,7 +75,7 @@ class BiEncoderConfig(_Section):
     dropout: Fraction = 0.1
 
 
-class BiLSTMConfig(_Section):
+class BiLSTMConfig(Section):
     """A bidirectional LSTM over the encoded text, max-pooled."""
 
     type: Literal["bilstm"]
@@ -87,7 +84,7 @@ class BiLSTMConfig(_Section):
     dropout: Fraction = 0.1
 
 
-class MLPConfig(_Section):
+class MLPConfig(Section):
     """Dense layers over a feature vector."""
 
     type: Literal["mlp"]
@@ -96,7 +93,7 @@ class MLPConfig(_Section):
     input_dropout: Fraction = 0.0
 
 
-class CNNConfig(_Section):
+class CNNConfig(Section):
     """A small convolutional net over square grey images."""
 
     type: Literal["cnn"]
@@ -105,14 +102,14 @@ class CNNConfig(_Section):
     dropout: Fraction = 0.0
 
 
-class CustomModelConfig(_Section):
+class CustomModelConfig(Section):
     """A function of the user's own, `package.module:function`, that builds the body."""
 
     type: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments for the function")
 
 
-_MODEL_TYPES: dict[str, type[_Section]] = {
+MODEL_TYPES: dict[str, type[Section]] = {
     "cross_encoder": CrossEncoderConfig,
     "bi_encoder": BiEncoderConfig,
     "bilstm": BiLSTMConfig,
@@ -125,7 +122,7 @@ def _model_tag(value: Any) -> str | None:
     name = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
     if isinstance(name, str) and ":" in name:
         return "custom"
-    return name if name in _MODEL_TYPES else None
+    return name if name in MODEL_TYPES else None
 
 
 ModelConfig = Annotated[
@@ -139,7 +136,7 @@ ModelConfig = Annotated[
 ]
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """How one model is trained."""
 
     epochs: int = Field(6, ge=1)
@@ -161,7 +158,7 @@ class TrainingConfig(_Section):
     seed: int | None = Field(None, ge=0, description="weights, dropout and row order; default: derived from `seed`")
 
 
-class TeacherConfig(_Section):
+class TeacherConfig(Section):
     """One teacher: its name, model and training."""
 
     name: ArtefactName
@@ -169,7 +166,7 @@ class TeacherConfig(_Section):
     training: TrainingConfig = Field(default_factory=TrainingConfig)
 
 
-class StudentConfig(_Section):
+class StudentConfig(Section):
     """The student: one size for every recipe; `training` is that of the plain student."""
 
     model: ModelConfig
@@ -191,7 +188,7 @@ class Stage2Config(TrainingConfig):
     learning_rate: float = Field(5e-4, gt=0)
 
 
-class DistillConfig(_Section):
+class DistillConfig(Section):
     """Recipes, soft loss and the two stages."""
 
     recipes: list[RecipeName] = ["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
@@ -202,7 +199,7 @@ class DistillConfig(_Section):
     stage2: Stage2Config = Field(default_factory=lambda: Stage2Config())
 
 
-class ScalingConfig(_Section):
+class ScalingConfig(Section):
     """How much runs side by side."""
 
     workers: Workers = Field(
@@ -230,7 +227,7 @@ class ScalingConfig(_Section):
         return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
-class Config(_Section):
+class Config(Section):
     """A whole job."""
 
     name: ArtefactName = Field("docsqa", description="name of the run; its directory is <storage_path>/<name>")
@@ -278,146 +275,3 @@ class Config(_Section):
             "distill.stage1": self.distill.stage1,
             "distill.stage2": self.distill.stage2,
         }
-
-
-def packaged_configs() -> list[str]:
-    """Names of the configurations that come with raykd."""
-    folder = resources.files("raykd") / "configs"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def load_config(source: str = "quickstart", overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML file, or a packaged configuration by name, put `a.b=value` overrides on top and check it.
-
-    Raises: InputError naming the file, the key, what was found and what was expected.
-    """
-    if source in packaged_configs():
-        text = (resources.files("raykd") / "configs" / f"{source}.yaml").read_text()
-    else:
-        text = _read_file(source)
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{source}: found {type(values).__name__}, expected a mapping of keys to values")
-    for override in overrides:
-        _apply_override(values, override)
-    return parse_config(values, source)
-
-
-def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
-    """Check a mapping in the YAML's form. Raises: InputError as `load_config`."""
-    try:
-        return Config.model_validate(_with_teacher_defaults(values, source))
-    except ValidationError as error:
-        raise InputError(f"{source}: {_explain(error)}") from error
-
-
-def _read_file(source: str) -> str:
-    try:
-        return Path(source).expanduser().read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source}: not a text file in UTF-8 ({error.reason}); expected YAML") from error
-    except OSError as error:
-        names = ", ".join(packaged_configs())
-        raise InputError(
-            f"{source}: {os.strerror(error.errno or 0)}; expected a readable YAML file or one of: {names}"
-        ) from error
-
-
-def _apply_override(values: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
-    if not equals or not path:
-        raise InputError(f"--set {override}: expected key=value, for example --set distill.alpha=0.5")
-    *parents, last = path.split(".")
-    place: Any = values
-    for key in parents:
-        if isinstance(place, list):
-            place = _teacher_named(place, key, override)
-        else:
-            if place.get(key) is None:
-                place[key] = {}
-            place = place[key]
-        if not isinstance(place, dict | list):
-            raise InputError(f"--set {override}: {key} is a value, not a section; shorten the key")
-    if isinstance(place, list):
-        raise InputError(f"--set {override}: {last} names a list entry; name a key inside it")
-    try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {override}: not valid YAML: {' '.join(str(error).split())}") from error
-
-
-def _teacher_named(entries: list[Any], name: str, override: str) -> Any:
-    for entry in entries:
-        if isinstance(entry, dict) and entry.get("name") == name:
-            return entry
-    names = ", ".join(str(entry.get("name")) for entry in entries if isinstance(entry, dict))
-    raise InputError(f"--set {override}: no entry named {name}; found {names}")
-
-
-def _with_teacher_defaults(values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    merged = dict(values)
-    defaults = merged.pop("teacher_defaults", None) or {}
-    if not isinstance(defaults, Mapping):
-        raise InputError(
-            f"{source}: teacher_defaults: found {defaults!r}, expected a section such as training: {{epochs: 4}}"
-        )
-    teachers = merged.get("teachers")
-    if isinstance(teachers, list):
-        merged["teachers"] = [_merge(defaults, entry) for entry in teachers]
-    return merged
-
-
-def _merge(defaults: Any, values: Any) -> Any:
-    if not isinstance(defaults, Mapping) or not isinstance(values, Mapping):
-        return values
-    return {**defaults, **{key: _merge(defaults.get(key), value) for key, value in values.items()}}
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    model_type, location = _without_tag(first["loc"])
-    key = ".".join(str(part) for part in location)
-    if first["type"] == "extra_forbidden":
-        return f"{key}: unknown key; {_nearest_key(location, model_type)}"
-    if first["type"] == "union_tag_not_found" or first["type"] == "union_tag_invalid":
-        if not isinstance(first["input"], Mapping):
-            return f"{key}: found {first['input']!r}, expected a section with a type, such as {{type: mlp}}"
-        found = first["input"].get("type")
-        return f"{key}.type: found {found}, expected {', '.join(_MODEL_TYPES)} or package.module:function"
-    if first["type"] == "missing":
-        return f"{key}: missing; add it"
-    message = first["msg"].removeprefix("Value error, ")
-    if not key:
-        return message
-    return f"{key}: found {first['input']!r}, expected: {message[0].lower()}{message[1:]}"
-
-
-def _without_tag(location: Sequence[int | str]) -> tuple[str, list[int | str]]:
-    """The model type that pydantic puts behind the key `model`, and the location as the user wrote it."""
-    for i, part in enumerate(location[:-1]):
-        if part == "model":
-            return str(location[i + 1]), [*location[: i + 1], *location[i + 2 :]]
-    return "", list(location)
-
-
-def _nearest_key(location: Sequence[int | str], model_type: str) -> str:
-    known = sorted(_known_keys(location[:-1], model_type))
-    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known keys here: {', '.join(known)}"
-
-
-def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
-    """Keys of the section at `parents`."""
-    if parents and parents[-1] == "model":
-        return set(_MODEL_TYPES.get(model_type, CustomModelConfig).model_fields)
-    sections: dict[str, type[_Section]] = {
-        "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
-        "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig,
-        "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
-    }  # fmt: skip
-    name = next((str(part) for part in reversed(parents) if isinstance(part, str)), "")
-    keys = set(sections[name].model_fields)
-    return keys | {"teacher_defaults"} if name == "" else keys

@@ -17,6 +17,7 @@ from raykd.schedule import Step, covered_seconds, unfinished
 
 _FORMAT = 1  # Raise it when a step's output changes for the same settings.
 _SCHEMA = 1  # of evaluation.json
+_HOW_IT_IS_READ = {"cache", "read_tasks", "prefetch"}  # of the settings of the data: the batches stay the same
 
 Facts = dict[str, Any]
 Times = list[tuple[Step, float, float]]
@@ -135,7 +136,7 @@ def plan(config: Config) -> list[Step]:
     from raykd.data.sources import source_fingerprint
 
     teachers = [teacher.name for teacher in config.teachers]
-    data = config.data.model_dump(exclude={"cache"})
+    data = config.data.model_dump(exclude=_HOW_IT_IS_READ)
     examples = fingerprint(_FORMAT, source_fingerprint(config.data), data, config.seed)
     made = {EXAMPLES: examples}
     steps = [Step(EXAMPLES, examples, _no_work, trains=False)]

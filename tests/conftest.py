@@ -9,7 +9,8 @@ import pytest
 
 from raykd.artifacts import RunDirectory
 from raykd.cluster import connect
-from raykd.config import Config, load_config
+from raykd.config import Config
+from raykd.loading import load_config
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from raykd.artifacts import RunDirectory
-from raykd.config import Config, load_config
+from raykd.config import Config
+from raykd.loading import load_config
 from raykd.pipeline import plan, preview, run
 
 DigitsRun = tuple[RunDirectory, dict[str, Any]]

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from raykd.artifacts import RunDirectory
 from raykd.bench.examples import write_examples
-from raykd.config import Cache, MLPConfig, TrainingConfig
+from raykd.config import Cache, DataConfig, MLPConfig, TrainingConfig
 from raykd.data.reader import Reader
 from raykd.data.shards import Manifest
 from raykd.losses import Objective
@@ -105,8 +105,7 @@ def _job(size: Size, manifest: Manifest, cache: Cache) -> TrainJob:
         objective=Objective(),
         alpha=0.0,
         temperature=1.0,
-        streams=_STREAMS,
-        cache=cache,
+        data=DataConfig(cache=cache),
     )
 
 

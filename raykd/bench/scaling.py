@@ -16,7 +16,7 @@ import ray
 
 from raykd.artifacts import RunDirectory
 from raykd.bench.examples import write_examples
-from raykd.config import CrossEncoderConfig, ScalingConfig, TrainingConfig
+from raykd.config import CrossEncoderConfig, DataConfig, ScalingConfig, TrainingConfig
 from raykd.data.feed import FEED_CPUS
 from raykd.data.shards import Manifest
 from raykd.losses import Objective
@@ -81,8 +81,7 @@ def _job(folder: str, size: Size, manifest: Manifest, batch_size: int) -> TrainJ
         objective=Objective(),
         alpha=0.0,
         temperature=1.0,
-        streams=8,
-        cache="auto",
+        data=DataConfig(),
         keep_best=False,
     )
 

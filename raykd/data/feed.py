@@ -30,15 +30,25 @@ def bytes_per_row(inputs: InputSpec, teachers: int, classes: int) -> int:
 class Feed:
     """Batches for one worker, of the streams `rank`, `rank + workers`, …
 
-    Args: row_bytes: memory for one row; cached: keep every shard in memory after its first visit.
+    Args: row_bytes: memory for one row; cached: keep every shard in memory after its first visit; tasks: Ray Data
+    tasks that read side by side, or 0 to read in the calling process.
     """
 
     def __init__(
-        self, reader: Reader, order: Order, *, row_bytes: int, cached: bool, rank: int = 0, workers: int = 1
+        self,
+        reader: Reader,
+        order: Order,
+        *,
+        row_bytes: int,
+        cached: bool,
+        tasks: int = 1,
+        rank: int = 0,
+        workers: int = 1,
     ) -> None:
         self._reader = reader
         self._order = order
         self._row_bytes = row_bytes
+        self._tasks = tasks
         self._cached = cached
         self._streams = range(rank, order.streams, workers)
         self._store = Store(max(shard.rows for shard in reader.shards))
@@ -132,9 +142,13 @@ class Feed:
         ]  # fmt: skip
         if not wanted:
             return
+        if not self._tasks:
+            for item in wanted:
+                yield (item["epoch"], item["position"]), self._reader.arrays(self._reader.table(item["position"]))
+            return
         together = self._shards_per_task()
         blocks = ray.data.from_items(wanted, override_num_blocks=-(-len(wanted) // together)).map_batches(
-            self._reader, batch_size=None, batch_format="pyarrow", num_cpus=FEED_CPUS, concurrency=1
+            self._reader, batch_size=None, batch_format="pyarrow", num_cpus=FEED_CPUS, concurrency=self._tasks
         )
         blocks.context.execution_options.preserve_order = True
         blocks.context.target_max_block_size = 1 << 40  # What a task reads stays one block.

@@ -10,7 +10,7 @@ from raykd.errors import InputError
 from raykd.train.job import TrainJob
 from raykd.train.strategy import Place
 
-_PREFETCHED_WINDOWS, _PREFETCHED = 2, 8  # windows, batches
+_PREFETCHED_WINDOWS = 2
 
 
 def dataset(
@@ -32,10 +32,10 @@ def dataset(
     # Windows cross from Python, batches are cut from them in TensorFlow's own threads.
     batches = (
         tf.data.Dataset.from_generator(lambda: feed.windows(start, stop), output_signature=windows)
-        .prefetch(_PREFETCHED_WINDOWS)
+        .prefetch(min(job.data.prefetch, _PREFETCHED_WINDOWS))
         .unbatch()
         .map(partial(_trim, spec=spec))
-        .prefetch(_PREFETCHED)
+        .prefetch(job.data.prefetch)
     )
     options = tf.data.Options()
     options.experimental_warm_start = True  # Read while the step is traced and compiled, not after.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raykd.artifacts import RunDirectory
-from raykd.config import Cache, TrainingConfig
+from raykd.config import DataConfig, TrainingConfig
 from raykd.data.feed import Feed, bytes_per_row
 from raykd.data.order import Order
 from raykd.data.reader import Reader
@@ -39,20 +39,27 @@ class TrainJob:
     objective: Objective
     alpha: float
     temperature: float
-    streams: int
-    cache: Cache
+    data: DataConfig
     logits: tuple[str, ...] = ()
     initial: str | None = None
     keep_best: bool = True
 
     def order(self, manifest: Manifest) -> Order:
         """The order in which its rows are read."""
-        return Order(manifest.of(*self.splits), self.streams, self.training.batch_size, self.seed)
+        return Order(manifest.of(*self.splits), self.data.streams, self.training.batch_size, self.seed)
 
     def feed(self, run: RunDirectory, manifest: Manifest, rank: int = 0, workers: int = 1) -> Feed:
         """Its rows, as batches for one of the workers."""
         row_bytes = bytes_per_row(manifest.inputs, len(self.logits), manifest.classes)
         size = manifest.rows(*self.splits) // workers * row_bytes
-        cached = self.cache == "memory" or (self.cache == "auto" and size <= _CACHED_BYTES)
+        cached = self.data.cache == "memory" or (self.data.cache == "auto" and size <= _CACHED_BYTES)
         reader = Reader(run, manifest.of(*self.splits), manifest.inputs, self.logits)
-        return Feed(reader, self.order(manifest), row_bytes=row_bytes, cached=cached, rank=rank, workers=workers)
+        return Feed(
+            reader,
+            self.order(manifest),
+            row_bytes=row_bytes,
+            cached=cached,
+            tasks=self.data.read_tasks,
+            rank=rank,
+            workers=workers,
+        )

@@ -33,9 +33,9 @@ def reader(run_directory: RunDirectory) -> Reader:
     return Reader(run_directory, tuple(shards), TOKENS, (logits_folder("a"),))
 
 
-def _feed(reader: Reader, *, cached: bool = True, rank: int = 0, workers: int = 1) -> Feed:
+def _feed(reader: Reader, *, cached: bool = True, rank: int = 0, workers: int = 1, tasks: int = 1) -> Feed:
     order = Order(reader.shards, STREAMS, BATCH, seed=3)
-    return Feed(reader, order, row_bytes=64, cached=cached, rank=rank, workers=workers)
+    return Feed(reader, order, row_bytes=64, cached=cached, tasks=tasks, rank=rank, workers=workers)
 
 
 def _take(feed: Feed, start: int, stop: int) -> list[dict[str, Any]]:
@@ -87,6 +87,15 @@ def test_starting_anywhere_gives_the_same_batches(local_ray: None, reader: Reade
     for expected, found in zip(whole[start:], rest, strict=True):
         for name in expected:
             np.testing.assert_array_equal(found[name], expected[name])
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("tasks", [0, 2])
+def test_batches_are_the_same_whoever_reads(local_ray: None, reader: Reader, cached: bool, tasks: int) -> None:
+    expected = _take(_feed(reader), 0, 13)
+    for batch, found in zip(expected, _take(_feed(reader, cached=cached, tasks=tasks), 0, 13), strict=True):
+        for name in batch:
+            np.testing.assert_array_equal(found[name], batch[name])
 
 
 def test_logits_of_other_rows_are_refused(reader: Reader, run_directory: RunDirectory) -> None:

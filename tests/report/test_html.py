@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from raykd.artifacts import RunDirectory
-from raykd.config import Config, parse_config
+from raykd.config import Config
+from raykd.loading import parse_config
 from raykd.report.curves import ACCURACY, LOSS, Curve, student_curves, teacher_curves
 from raykd.report.findings import curves_finding, frontier, highlighted, summary
 from raykd.report.html import write_report

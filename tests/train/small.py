@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from raykd.artifacts import EXAMPLES, RunDirectory, logits_folder
-from raykd.config import MLPConfig, TrainingConfig
+from raykd.config import DataConfig, MLPConfig, TrainingConfig
 from raykd.data.encoding import InputSpec
 from raykd.data.shards import Manifest, Shard, hash_ids, write_table
 from raykd.losses import Objective
@@ -49,8 +49,7 @@ def small_job(folder: str, **changes: Any) -> TrainJob:
         objective=Objective(),
         alpha=0.0,
         temperature=2.0,
-        streams=2,
-        cache="auto",
+        data=DataConfig(streams=2),
     )
     return replace(job, **changes)
 

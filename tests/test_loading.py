@@ -1,8 +1,8 @@
 import pytest
 import yaml
 
-from raykd.config import load_config, packaged_configs, parse_config
 from raykd.errors import InputError
+from raykd.loading import load_config, packaged_configs, parse_config
 
 SMALL = {
     "teachers": [{"name": "a", "model": {"type": "mlp"}}, {"name": "b", "model": {"type": "mlp"}}],
