@@ -49,14 +49,16 @@ def feed(
     rows: Annotated[int, typer.Option(min=1, help="Rows of 64 int32 ids.")] = 400_000,
     batch_size: Annotated[int, typer.Option(min=8, help="Rows of a batch, a multiple of 8.")] = 256,
     shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a Parquet shard.")] = 8192,
+    knob_rows: Annotated[int, typer.Option(min=64, help="Rows for the knobs, each through an expensive map.")] = 8192,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
     json_: JsonFile = None,
 ) -> None:
-    """Rows per second into TensorFlow, cold and cached, beside tf.data reading TFRecord files.
+    """Rows per second into TensorFlow, beside tf.data reading TFRecord files; and what each knob of the feed gives.
 
     Example: `raykd bench feed --rows 100000 --json feed.json`
     """
     from raykd.bench.feed import Size, measure, summary
+    from raykd.bench.knobs import measure_knobs, medians
     from raykd.cluster import connect
     from raykd.quiet import quiet
 
@@ -64,8 +66,11 @@ def feed(
     size = Size(rows, batch_size, shard_rows, repeats)
     with connect(None, verbose=False):
         rates = measure(size, _show_rate("rows/s"))
+        knobs = measure_knobs(knob_rows, repeats, _show_rate("rows/s"))
     _conclude(summary(rates), "rows/s")
-    _write(json_, "feed", {"size": vars(size), "rows_per_second": rates, "summary": summary(rates)})
+    _conclude(medians(knobs), "rows/s")
+    figures = {"size": vars(size), "rows_per_second": rates, "summary": summary(rates)}
+    _write(json_, "feed", {**figures, "knobs_rows_per_second": knobs})
 
 
 def _show_rate(unit: str) -> Callable[[str, float], None]:

@@ -5,6 +5,7 @@ from functools import partial
 import tensorflow as tf
 
 from raykd.artifacts import RunDirectory
+from raykd.data.feed import Feed
 from raykd.data.shards import Manifest
 from raykd.errors import InputError
 from raykd.train.job import TrainJob
@@ -26,19 +27,23 @@ def dataset(
             f"{job.folder}: {feed.rows} rows of a batch in this worker for {place.replicas} replicas and "
             f"{job.training.accumulate} accumulated parts, expected a multiple; change batch_size or accumulate"
         )
-    spec = signature(job, manifest, feed.rows)
+    return batches_of(feed, signature(job, manifest, feed.rows), job.data.prefetch, start, stop)
+
+
+def batches_of(feed: Feed, spec: dict[str, tf.TensorSpec], prefetch: int, start: int, stop: int) -> tf.data.Dataset:
+    """Global batches `start` to `stop` - 1 of a feed; `spec`: of one batch; `prefetch`: batches prepared ahead."""
     windows = {name: tf.TensorSpec((None, *one.shape), one.dtype) for name, one in spec.items()}
     windows["width"] = tf.TensorSpec((None,), tf.int32)
     # Windows cross from Python, batches are cut from them in TensorFlow's own threads.
     batches = (
         tf.data.Dataset.from_generator(lambda: feed.windows(start, stop), output_signature=windows)
-        .prefetch(min(job.data.prefetch, _PREFETCHED_WINDOWS))
+        .prefetch(min(prefetch, _PREFETCHED_WINDOWS))
         .unbatch()
         .map(partial(_trim, spec=spec))
-        .prefetch(job.data.prefetch)
+        .prefetch(prefetch)
     )
     options = tf.data.Options()
-    options.experimental_warm_start = True  # Read while the step is traced and compiled, not after.
+    options.experimental_warm_start = prefetch > 0  # Read while the step is traced and compiled, not after.
     return batches.with_options(options)
 
 
