@@ -45,6 +45,7 @@ class MaskedPool(keras.layers.Layer):
     def __init__(self, how: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.how = how
+        self.supports_masking = True  # It reads the mask that it is given.
 
     def call(self, states_BLW: Any, mask_BL: Any) -> Any:
         """Pool."""
@@ -53,6 +54,9 @@ class MaskedPool(keras.layers.Layer):
             return ops.max(ops.where(mask_BL1, states_BLW, -1e9), axis=1)
         weights = ops.cast(mask_BL1, states_BLW.dtype)
         return ops.sum(states_BLW * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
+
+    def compute_mask(self, states_BLW: Any, previous_mask: Any) -> None:
+        """No position is left that a mask could mark."""
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
