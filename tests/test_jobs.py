@@ -36,6 +36,8 @@ def head(tmp_path: Path) -> Iterator[Head]:
     environment.pop("RAY_ADDRESS", None)
     command = [RAY, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}", "--num-cpus=2"]
     folder = tempfile.mkdtemp(prefix="raykd-")  # A short path: Ray's sockets lie below it.
+    # Another Ray of this machine may hold the usual port of the agent, which takes jobs.
+    command += [f"--dashboard-agent-listen-port={_free_port()}"]
     command += ["--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1", f"--temp-dir={folder}"]
     log = (tmp_path / "head.log").open("w")
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
