@@ -17,7 +17,7 @@ from raykd.data.reader import Reader
 from raykd.data.shards import Manifest
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
-from raykd.train.batches import dataset
+from raykd.train.batches import dataset, trimmed
 from raykd.train.job import TrainJob
 from raykd.train.strategy import Place, strategy_named
 
@@ -91,7 +91,9 @@ def _count(batches: Iterator[Any], steps: tf.Tensor) -> tf.Tensor:
     """Take so many batches and count the rows that aren't padding."""
     rows = tf.constant(0.0)
     for _ in tf.range(steps):
-        rows += tf.reduce_sum(next(batches)["weight"])
+        batch = trimmed(next(batches))
+        with tf.control_dependencies([batch["inputs"]]):
+            rows += tf.reduce_sum(batch["weight"])
     return rows
 
 

@@ -15,7 +15,9 @@ from raykd.data.reader import Reader
 from raykd.data.shards import Arrays
 from raykd.data.store import Store
 
-_TASK_BYTES = 16 << 20  # that one task reads
+_TASK_BYTES = 64 << 20  # that one task reads, and what is read again when a node dies
+_BLOCK_BYTES = 8 << 20  # that a task hands over while it reads on
+_STORED_BYTES = 4 * _BLOCK_BYTES  # of the object store, for one worker's feed
 FEED_CPUS = 0.25  # A read is short beside the training that it feeds; a lane asks for the rest of its core.
 
 Visit = tuple[int, int]
@@ -59,22 +61,12 @@ class Feed:
         """Rows of this worker's part of a global batch."""
         return self._order.rows_per_stream * len(self._streams)
 
-    def batches(self, start: int, stop: int) -> Iterator[Arrays]:
-        """This worker's part of global batches `start` to `stop` - 1, counted through all epochs.
-
-        Yields: `inputs` [rows, width], `label` int32, `weight` float32 (0 in padding rows) and, with teachers,
-        `teacher_logits` float16 [rows, teachers, classes]; rows = batch_size / workers.
-        """
-        for window in self.windows(start, stop):
-            for batch, width in enumerate(window.pop("width")):
-                arrays = {name: values[batch] for name, values in window.items()}
-                yield {**arrays, "inputs": arrays["inputs"][:, :width]}
-
     def windows(self, start: int, stop: int) -> Iterator[Arrays]:
-        """The same batches, up to 16 at a time.
+        """This worker's part of global batches `start` to `stop` - 1, counted through all epochs; up to 16 at a time.
 
-        Yields: as `batches`, with a first axis for the batch; `inputs` in full length, and `width` int32
-        [batches]: how much of it the batch fills.
+        Yields: `inputs` [batches, rows, length], `label` int32, `weight` float32 (0 in padding rows); for tokens
+        `width` int32 [batches]: how much of the length the batch fills; with teachers `teacher_logits` float16
+        [batches, rows, teachers, classes]. rows = batch_size / workers.
         """
         steps = self._order.steps_per_epoch
         incoming = self._visit(range(start // steps, start // steps + 1 if self._cached else -(-stop // steps)))
@@ -113,6 +105,8 @@ class Feed:
             if position != PADDING:
                 firsts[position] = self._blocks[self._key(epoch, int(position))].first
         arrays = self._store.gather(firsts[positions] + rows)
+        if self._reader.inputs.kind != "tokens":
+            return arrays
         widths = [self._reader.inputs.width(max(1, int(longest))) for longest in lengths.max(axis=1)]
         return {**arrays, "width": np.array(widths, np.int32)}
 
@@ -146,20 +140,26 @@ class Feed:
             for item in wanted:
                 yield (item["epoch"], item["position"]), self._reader.arrays(self._reader.table(item["position"]))
             return
-        together = self._shards_per_task()
-        blocks = ray.data.from_items(wanted, override_num_blocks=-(-len(wanted) // together)).map_batches(
+        blocks = ray.data.from_items(wanted, override_num_blocks=self._parts(len(wanted))).map_batches(
             self._reader, batch_size=None, batch_format="pyarrow", num_cpus=FEED_CPUS, concurrency=self._tasks
         )
-        blocks.context.execution_options.preserve_order = True
-        blocks.context.target_max_block_size = 1 << 40  # What a task reads stays one block.
+        options = blocks.context.execution_options
+        options.preserve_order = True
+        options.resource_limits = ray.data.ExecutionResources.for_limits(object_store_memory=_STORED_BYTES)
+        blocks.context.target_max_block_size = _BLOCK_BYTES
+        begun: list[pa.Table] = []  # Rows of a shard whose rest is in the next block.
         for block in blocks.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=2):
             for visit, rows in _visits_in(block):
-                yield visit, self._reader.arrays(rows)
+                begun.append(rows)
+                if sum(map(len, begun)) == self._reader.shards[visit[1]].rows:
+                    yield visit, self._reader.arrays(pa.concat_tables(begun))
+                    begun = []
 
-    def _shards_per_task(self) -> int:
-        """A task takes about 20 ms to start: let it read for longer."""
+    def _parts(self, visits: int) -> int:
+        """Tasks to cut the visits into: long ones, as each takes 20 ms and more to start, but enough for all."""
         largest = max(shard.rows for shard in self._reader.shards)
-        return max(1, _TASK_BYTES // (largest * self._row_bytes))
+        together = max(1, _TASK_BYTES // (largest * self._row_bytes))
+        return min(visits, max(self._tasks, -(-visits // together)))
 
 
 @dataclass
@@ -172,7 +172,7 @@ class _Block:
 
 
 def _visits_in(block: pa.Table) -> Iterator[tuple[Visit, pa.Table]]:
-    """Cut what a task read into the visits that it consists of."""
+    """Cut a block into the visits that it consists of."""
     epochs, positions = (block[name].to_numpy() for name in ("epoch", "position"))
     begins = np.flatnonzero(np.diff(epochs, prepend=-1) | np.diff(positions, prepend=-1))
     for begin, end in pairwise([*begins.tolist(), len(block)]):

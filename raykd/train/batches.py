@@ -1,7 +1,5 @@
 """From the feed into TensorFlow: a worker's batches as a tf.data.Dataset."""
 
-from functools import partial
-
 import tensorflow as tf
 
 from raykd.artifacts import RunDirectory
@@ -31,15 +29,16 @@ def dataset(
 
 
 def batches_of(feed: Feed, spec: dict[str, tf.TensorSpec], prefetch: int, start: int, stop: int) -> tf.data.Dataset:
-    """Global batches `start` to `stop` - 1 of a feed; `spec`: of one batch; `prefetch`: batches prepared ahead."""
+    """Global batches `start` to `stop` - 1 of a feed, to be `trimmed`.
+
+    Args: spec: of one batch; prefetch: batches prepared ahead.
+    """
     windows = {name: tf.TensorSpec((None, *one.shape), one.dtype) for name, one in spec.items()}
-    windows["width"] = tf.TensorSpec((None,), tf.int32)
     # Windows cross from Python, batches are cut from them in TensorFlow's own threads.
     batches = (
         tf.data.Dataset.from_generator(lambda: feed.windows(start, stop), output_signature=windows)
         .prefetch(min(prefetch, _PREFETCHED_WINDOWS))
         .unbatch()
-        .map(partial(_trim, spec=spec))
         .prefetch(prefetch)
     )
     options = tf.data.Options()
@@ -47,21 +46,24 @@ def batches_of(feed: Feed, spec: dict[str, tf.TensorSpec], prefetch: int, start:
     return batches.with_options(options)
 
 
-def _trim(batch: dict[str, tf.Tensor], spec: dict[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
-    """Cut the inputs to the batch's own width."""
-    width = batch.pop("width")
-    trimmed = batch["inputs"][:, :width]
-    return {**batch, "inputs": tf.ensure_shape(trimmed, spec["inputs"].shape)}
+def trimmed(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Tokens cut to the batch's own width. In the step this costs nothing; as a `map`, a third of the feed's speed."""
+    if "width" not in batch:
+        return batch
+    rest = {name: values for name, values in batch.items() if name != "width"}
+    return {**rest, "inputs": batch["inputs"][:, : batch["width"]]}
 
 
 def signature(job: TrainJob, manifest: Manifest, rows: int) -> dict[str, tf.TensorSpec]:
-    """Shapes and types of a worker's batch; lengths of tokens vary."""
+    """Shapes and types of a worker's batch, before it is trimmed."""
     inputs = manifest.inputs
     signature = {
-        "inputs": tf.TensorSpec((rows, None if inputs.kind == "tokens" else inputs.length), inputs.dtype),
+        "inputs": tf.TensorSpec((rows, inputs.length), inputs.dtype),
         "label": tf.TensorSpec((rows,), tf.int32),
         "weight": tf.TensorSpec((rows,), tf.float32),
     }
+    if inputs.kind == "tokens":
+        signature["width"] = tf.TensorSpec((), tf.int32)
     if job.logits:
         signature["teacher_logits"] = tf.TensorSpec((rows, len(job.logits), manifest.classes), tf.float16)
     return signature

@@ -16,6 +16,7 @@ import tensorflow as tf
 from raykd.artifacts import fingerprint
 from raykd.config import TrainingConfig
 from raykd.models.build import build
+from raykd.train.batches import trimmed
 from raykd.train.checkpoint import Values, assign, values_of
 from raykd.train.job import TrainJob
 from raykd.train.strategy import Place
@@ -114,7 +115,7 @@ class Program:
                 batch = next(batches)
             with tf.control_dependencies(tf.nest.flatten(batch)):
                 waited += tf.timestamp() - asked
-            step_loss, step_rows = self._place.strategy.run(self._update, args=(batch,))
+            step_loss, step_rows = self._place.strategy.run(self._update, args=(trimmed(batch),))
             step_loss = self._place.strategy.reduce(tf.distribute.ReduceOp.SUM, step_loss, axis=None)
             rows += self._place.strategy.reduce(tf.distribute.ReduceOp.SUM, step_rows, axis=None)
             bad = tf.where(tf.logical_or(bad >= 0, tf.math.is_finite(step_loss)), bad, step)

@@ -39,7 +39,13 @@ def _feed(reader: Reader, *, cached: bool = True, rank: int = 0, workers: int = 
 
 
 def _take(feed: Feed, start: int, stop: int) -> list[dict[str, Any]]:
-    return list(feed.batches(start, stop))
+    windows = feed.windows(start, stop)
+    batches = [
+        {name: values[batch] for name, values in window.items()}
+        for window in windows
+        for batch in range(len(window["width"]))
+    ]
+    return [{**batch, "inputs": batch["inputs"][:, : batch["width"]]} for batch in batches]
 
 
 @pytest.mark.parametrize("cached", [True, False])
