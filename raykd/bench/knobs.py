@@ -63,6 +63,7 @@ def measure_knobs(rows: int, repeats: int, show: Callable[[str, float], None]) -
     with tempfile.TemporaryDirectory(prefix="raykd-bench-") as folder:
         run = RunDirectory(folder)
         write_examples(run, {"train": rows}, _LENGTH, _SHARDS)
+        _rate(run, rows, CASES["parallel map"])  # The first Ray Data tasks of a process take seconds to start.
         for repeat in range(repeats):
             for case, knobs in CASES.items():
                 rates[case].append(_rate(run, rows, knobs))
