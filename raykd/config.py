@@ -205,9 +205,12 @@ class ScalingConfig(Section):
     workers: Workers = Field(
         0, description="processes of one training, or [least, most] for as many as there is room for; 0: the lane's own"
     )
-    strategy: Literal["one_device", "mirrored", "multi_worker_mirrored"] = Field(
-        "multi_worker_mirrored", description="of tf.distribute; without workers multi_worker_mirrored is one_device"
+    strategy: Literal["one_device", "mirrored", "multi_worker_mirrored", "parameter_server"] = Field(
+        "multi_worker_mirrored",
+        description="of tf.distribute; without workers multi_worker_mirrored is one_device; parameter_server updates "
+        "asynchronously, and never gives the same weights twice",
     )
+    parameter_servers: int = Field(1, ge=1, description="processes that hold the weights, with parameter_server")
     cpus_per_worker: int = Field(1, ge=1, description="cores of each worker")
     gpus_per_worker: int = Field(0, ge=0, description="accelerators of each worker")
     lanes: int | Literal["auto"] = Field("auto", description="trainings side by side; auto: as the CPUs allow")
@@ -217,6 +220,8 @@ class ScalingConfig(Section):
     def _workers_fit_strategy(self) -> "ScalingConfig":
         if self.strategy in ("one_device", "mirrored") and self.most_workers > 1:
             raise ValueError(f"at most 1 worker with strategy {self.strategy}; multi_worker_mirrored takes more")
+        if self.strategy == "parameter_server" and not (isinstance(self.workers, int) and self.workers):
+            raise ValueError(f"a number of workers, 1 or more, with strategy parameter_server; found {self.workers}")
         if isinstance(self.workers, tuple) and not 1 <= self.workers[0] <= self.workers[1]:
             raise ValueError(f"workers of the form [least, most] with 1 <= least <= most; found {list(self.workers)}")
         return self
@@ -260,6 +265,11 @@ class Config(Section):
             raise ValueError(
                 f"scaling.workers: found {self.scaling.most_workers}, expected at most data.streams "
                 f"({self.data.streams}); raise data.streams"
+            )
+        if self.scaling.strategy == "parameter_server" and self.data.streams % self.scaling.most_workers:
+            raise ValueError(
+                f"scaling.workers: found {self.scaling.most_workers}, expected a divisor of data.streams "
+                f"({self.data.streams}) with strategy parameter_server; change either"
             )
         return self
 

@@ -93,12 +93,14 @@ def checkpoints_in(run: RunDirectory, folder: str) -> list[str]:
     return [f"{folder}/{_CHECKPOINTS}/{name}" for name in run.names(f"{folder}/{_CHECKPOINTS}", ".npz")]
 
 
-def load_checkpoint(run: RunDirectory, folder: str) -> Checkpoint | None:
-    """The newest checkpoint, or None where there is none."""
-    paths = checkpoints_in(run, folder)
-    if not paths:
-        return None
-    lists, progress = _unpack(run.read_bytes(paths[-1]))
+def step_of(path: str) -> int:
+    """The step of a checkpoint's path, as `checkpoint_path` made it."""
+    return int(path.rpartition("step-")[2].removesuffix(".npz"))
+
+
+def load_checkpoint(run: RunDirectory, folder: str, step: int) -> Checkpoint:
+    """What `save_checkpoint` wrote after so many steps. Raises: FileNotFoundError."""
+    lists, progress = _unpack(run.read_bytes(checkpoint_path(folder, step)))
     return Checkpoint(Progress(**progress), lists["model"], lists["optimizer"], lists["best"])
 
 

@@ -2,13 +2,15 @@
 
 import json
 import tempfile
+import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray.train
-from ray.train import Checkpoint, FailureConfig, RunConfig
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig
 from ray.train.tensorflow import TensorflowTrainer
 
 from raykd.artifacts import RunDirectory
@@ -19,6 +21,7 @@ from raykd.errors import InputError
 from raykd.train.job import Report, TrainJob
 from raykd.train.strategy import Place, strategy_named, use_threads
 
+_REPORT_SECONDS = 10.0
 _RAY_TRAIN = "ray_train"  # Ray Train's own records, while a training runs on workers
 _ERRORS: dict[str, type[Exception]] = {kind.__name__: kind for kind in (InputError, FloatingPointError)}
 
@@ -28,7 +31,11 @@ def launch(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingCon
 
     Raises: what `train` raises; ray.train.TrainingFailedError when workers keep dying.
     """
-    if scaling.most_workers:
+    if scaling.strategy == "parameter_server":
+        from raykd.train.parameter_server import train_on_parameter_servers
+
+        train_on_parameter_servers(job, run, report, scaling)
+    elif scaling.most_workers:
         _on_workers(job, run, report, scaling)
     else:
         _in_process(job, run, report, scaling)
@@ -71,6 +78,7 @@ def _on_workers(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
             name=name,
             storage_path=f"{run.root}/{_RAY_TRAIN}",
             failure_config=FailureConfig(max_failures=scaling.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
     trainer.fit()
@@ -118,7 +126,8 @@ class _Work:
 
         context = ray.train.get_context()
         rank = context.get_world_rank()
-        place = Place(strategy_named(self.scaling.strategy), rank, context.get_world_size(), self._published)
+        place = Place(strategy_named(self.scaling.strategy), rank, context.get_world_size())
+        place = replace(place, published=_Publisher(self.run, place))
         report = self.report if rank == 0 else _no_report
         try:
             train(self.job, self.run, read_manifest(self.run), place, report)
@@ -128,13 +137,27 @@ class _Work:
             self.failure.tell(error)
             raise  # The others may not have: Ray ends them.
 
-    def _published(self, path: str, figures: dict[str, Any]) -> None:
-        """Report to Ray Train, which waits for every worker: a pointer, as the checkpoint is in its place already."""
-        if ray.train.get_context().get_world_rank():
+
+class _Publisher:
+    """Tells Ray Train of checkpoints. It takes a report every two seconds and holds the workers until then: few."""
+
+    def __init__(self, run: RunDirectory, place: Place) -> None:
+        self._run = run
+        self._place = place
+        self._reported = time.monotonic()
+
+    def __call__(self, path: str, figures: dict[str, Any]) -> None:
+        """Report, if it is time by rank 0's clock: Ray Train waits for every worker."""
+        due = self._place.rank == 0 and time.monotonic() - self._reported > _REPORT_SECONDS
+        if not self._place.sum_over_workers(np.array([float(due)]))[0]:
+            return
+        self._reported = time.monotonic()
+        if self._place.rank:
             ray.train.report(figures)
             return
+        # A pointer: the checkpoint is in its place already.
         with tempfile.TemporaryDirectory() as folder:
-            pointer = {"checkpoint": self.run.path(path)}
+            pointer = {"checkpoint": self._run.path(path)}
             (Path(folder) / "pointer.json").write_text(json.dumps(pointer))
             ray.train.report(figures, checkpoint=Checkpoint.from_directory(folder))
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from raykd.artifacts import RunDirectory
@@ -55,7 +56,7 @@ def train(
     epoch_steps = job.order(manifest).steps_per_epoch
     total_steps = epoch_steps * job.training.epochs
     program = program_for(job, place)
-    saved = checkpoints.load_checkpoint(run, job.folder)
+    saved = _last_checkpoint(job, run, place)
     # Before all else: the feed starts meanwhile.
     take_steps = executor(job, run, manifest, place, program, 0 if saved is None else saved.progress.step, total_steps)
     weights = _initial_weights(job, run)
@@ -82,6 +83,13 @@ def train(
         checkpoints.save_weights(run, job.folder, best)
         run.write_json(f"{job.folder}/history.json", progress.history)
         checkpoints.delete_checkpoints(run, job.folder)
+
+
+def _last_checkpoint(job: TrainJob, run: RunDirectory, place: Place) -> Checkpoint | None:
+    """The one that rank 0 finds: where all workers go on from."""
+    kept = checkpoints.checkpoints_in(run, job.folder) if place.writes else []
+    [step] = place.sum_over_workers(np.array([1.0 + checkpoints.step_of(kept[-1]) if kept else 0.0]))
+    return checkpoints.load_checkpoint(run, job.folder, int(step) - 1) if step else None
 
 
 def _save(

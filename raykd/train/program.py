@@ -100,7 +100,8 @@ class Program:
         """Set weights, optimizer and the job's own numbers as at the beginning of a training."""
         assign(self.model.variables, weights, job.folder)
         assign(self.optimizer.variables, self._fresh_optimizer, job.folder)
-        self._rate.peak.assign(job.training.learning_rate)
+        # Asynchronous updates of a step add up: each takes its part of the rate.
+        self._rate.peak.assign(job.training.learning_rate / self._place.updates_per_step)
         self._rate.warmup.assign(float(max(1, round(job.training.warmup * updates))))
         self._rate.total.assign(float(updates))
         self._alpha.assign(job.alpha)

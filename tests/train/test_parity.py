@@ -20,11 +20,19 @@ from raykd.train.job import TrainJob
 from raykd.train.launch import launch
 from raykd.train.strategy import Place, strategy_named
 
-TOLERANCE = {"sgd": 1e-5, "adamw": 1e-4, "adamw_xla": 1e-4, "accumulated": 1e-5, "batch_normalised": 1e-5}
+TOLERANCE = {
+    "sgd": 1e-5,
+    "adamw": 1e-4,
+    "adamw_xla": 1e-4,
+    "accumulated": 1e-5,
+    "batch_normalised": 1e-5,
+    "streamed": 1e-5,
+    "stopped_early": 1e-5,
+}
 
 
 def _jobs(kind: str) -> dict[str, TrainJob]:
-    """50 steps each; the last of every epoch has 6 rows of 16."""
+    """50 steps each and more; the last of every epoch has 5 rows of 16, 3 of one worker and 2 of the other."""
     base = {"epochs": 10, "batch_size": 16, "patience": 10, "jit_compile": False, "steps_per_call": 4}
     sgd = {**base, "optimizer": "sgd", "learning_rate": 0.1}
     training = {
@@ -33,13 +41,16 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         "adamw_xla": {**base, "learning_rate": 0.01, "jit_compile": True},
         "accumulated": {**sgd, "accumulate": 2},
         "batch_normalised": sgd,
+        "streamed": {**sgd, "epochs": 15},
+        "stopped_early": {**sgd, "learning_rate": 3.0, "patience": 1},
     }
     plain = MLPConfig(type="mlp", hidden=[8])
     jobs = {}
     for name, values in training.items():
-        job = small_job(f"{kind}/{name}", training=TrainingConfig(**values), keep_best=False)
+        job = small_job(f"{kind}/{name}", training=TrainingConfig(**values), keep_best=name == "stopped_early")
         model = CustomModelConfig(type="bodies:batch_normalised") if name == batch_normalised.__name__ else plain
-        jobs[name] = replace(job, model=replace(job.model, config=model))
+        data = job.data.model_copy(update={"cache": "none"} if name == "streamed" else {})
+        jobs[name] = replace(job, model=replace(job.model, config=model), data=data)
     return jobs
 
 
@@ -101,6 +112,11 @@ def test_both_ranks_end_with_the_same_bits(trained: RunDirectory, case: str) -> 
 def test_accumulated_parts_equal_the_whole_batch(trained: RunDirectory) -> None:
     for whole, parts in zip(load_weights(trained, "one/sgd"), load_weights(trained, "one/accumulated"), strict=True):
         np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-5)
+
+
+def test_all_workers_stop_early_together(trained: RunDirectory) -> None:
+    epochs = [len(trained.read_json(f"{where}/stopped_early/history.json")) for where in ("one", "workers")]
+    assert epochs[0] == epochs[1] < 10
 
 
 @pytest.mark.parametrize("case", TOLERANCE)
