@@ -117,19 +117,24 @@ class Program:
             with tf.control_dependencies(tf.nest.flatten(batch)):
                 waited += tf.timestamp() - asked
             step_loss, step_rows = self._place.strategy.run(self._update, args=(trimmed(batch),))
-            step_loss = self._place.strategy.reduce(tf.distribute.ReduceOp.SUM, step_loss, axis=None)
-            rows += self._place.strategy.reduce(tf.distribute.ReduceOp.SUM, step_rows, axis=None)
+            # Sums over all replicas: equal in each of them.
+            step_loss, step_rows = (
+                self._place.strategy.experimental_local_results(total)[0] for total in (step_loss, step_rows)
+            )
+            rows += step_rows
             bad = tf.where(tf.logical_or(bad >= 0, tf.math.is_finite(step_loss)), bad, step)
             loss += step_loss
         return Totals(loss, rows, waited, bad)
 
     def _step(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        """One update of one replica, from its part of the worker's batch."""
+        """One update of one replica, from its part of the worker's batch. Returns: loss and rows of all replicas."""
         context = tf.distribute.get_replica_context()
         part = context.replica_id_in_sync_group % self._place.replicas
         loss, rows, gradient = self._compiled_gradient(_part(batch, part, self._place.replicas))
         if not self._alone:
-            gradient = context.all_reduce(tf.distribute.ReduceOp.SUM, gradient)
+            # One message: beside the computation its delay counts, not its length.
+            summed = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([gradient, [loss, rows]], axis=0))
+            gradient, loss, rows = summed[:-2], summed[-2], summed[-1]
         variables = self.model.trainable_variables
         pieces = tf.split(gradient, [math.prod(variable.shape) for variable in variables])
         shaped = [tf.reshape(piece, variable.shape) for piece, variable in zip(pieces, variables, strict=True)]

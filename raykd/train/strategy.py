@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
@@ -40,15 +41,20 @@ class Place:
 
     def sum_over_workers(self, values: Any) -> Any:
         """Float64 [n] -> the sums over all workers, equal in each of them. Every worker must call it."""
-        if self.workers == 1:
-            return values
-        # One replica of each worker brings its values, the others nothing.
-        first_or_nothing = self.strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(
-                values if context.replica_id_in_sync_group % self.replicas == 0 else 0.0 * values
-            )
-        )
-        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, first_or_nothing, axis=None).numpy()
+        return values if self.workers == 1 else self._sum(tf.constant(values)).numpy()
+
+    @cached_property
+    def _sum(self) -> Any:
+        def of_replica(values: tf.Tensor) -> tf.Tensor:
+            """One replica of each worker brings its values, the others nothing."""
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return tf.where(replica % self.replicas == 0, values, 0.0)
+
+        def over_workers(values: tf.Tensor) -> tf.Tensor:
+            brought = self.strategy.run(of_replica, args=(values,))
+            return self.strategy.reduce(tf.distribute.ReduceOp.SUM, brought, axis=None)
+
+        return tf.function(over_workers, input_signature=[tf.TensorSpec([None], tf.float64)])
 
 
 def use_threads(threads: int) -> None:
