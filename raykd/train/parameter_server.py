@@ -8,6 +8,7 @@ updates, and weights differ a little from run to run.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import ray
@@ -63,10 +64,10 @@ class Server:
         feed = job.feed(run, manifest, rank, workers)
         # Kept: the generator lives as long as its dataset.
         self._batches = batches_of(feed, signature(job, manifest, feed.rows), job.data.prefetch, start, stop)
-        graph: bytes = tf.raw_ops.DatasetToGraphV2(
+        graph = tf.raw_ops.DatasetToGraphV2(
             input_dataset=tf.data.experimental.to_variant(self._batches), external_state_policy=_STATE_STAYS_BEHIND
-        ).numpy()
-        return graph
+        )
+        return _without_devices(graph.numpy())
 
 
 class Coordinator:
@@ -117,9 +118,21 @@ class Coordinator:
 
         def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
             graph = tf.gather(tf.constant(graphs), context.input_pipeline_id)
-            return tf.data.experimental.from_variant(tf.raw_ops.DatasetFromGraph(graph_def=graph), spec)
+            # Made from within another dataset: elsewhere TensorFlow would fold it into a constant, which can't travel.
+            return tf.data.Dataset.from_tensors(graph).flat_map(
+                lambda graph: tf.data.experimental.from_variant(tf.raw_ops.DatasetFromGraph(graph_def=graph), spec)
+            )
 
         return lambda: self._strategy.distribute_datasets_from_function(of_worker)
+
+
+def _without_devices(serialised: bytes) -> bytes:
+    """A graph that runs in whatever task loads it; made here, its nodes are bound to `localhost`."""
+    graph = tf.compat.v1.GraphDef.FromString(serialised)
+    for node in chain(graph.node, *(function.node_def for function in graph.library.function)):
+        node.device = ""
+    stripped: bytes = graph.SerializeToString()
+    return stripped
 
 
 def _sum(calls: dict[int, Totals], workers: int) -> Totals:
