@@ -67,7 +67,7 @@ class Console:
 
     def _picture(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("lane", "step", "epoch", "loss", "examples/s", "done", "left"):
+        for name in ("lane", "step", "epoch", "loss", "examples/s", "stalled", "done", "left"):
             table.add_column(name, justify="left" if name == "step" else "right")
         for step, event in sorted(self._running.items()):
             share = event.get("share")
@@ -80,6 +80,7 @@ class Console:
                 epoch,
                 _number(event.get("loss"), ".4f"),
                 _number(event.get("examples_per_second"), ",.0f"),
+                _number(event.get("stall_fraction"), ".1%"),
                 _number(share, ".0%"),
                 left,
             )
@@ -140,6 +141,8 @@ def _facts(event: Event) -> str:
         parts.append(f"validation accuracy {event['validation_accuracy']:.2%}")
     if event.get("examples_per_second") is not None:
         parts.append(f"{event['examples_per_second']:,.0f} examples/s")
+    if event.get("stall_fraction") is not None:
+        parts.append(f"{event['stall_fraction']:.1%} stalled")
     return ", ".join(parts)
 
 

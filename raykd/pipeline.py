@@ -210,7 +210,7 @@ def _ingest(config: Config, run: RunDirectory, step: Step, cpus: int, console: C
 def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Times, begun: float) -> Facts:
     measured = run.read_json(f"{EVALUATION}/models.json")
     names = [step.name for step in steps]
-    wanted = ("seconds", "stall_fraction", "examples_per_second")
+    wanted = ("seconds", "stall_fraction", "examples_per_second", "per_epoch")
     facts = {name: run.facts(name) for name in names}
     wall = time.time() - begun
     return {

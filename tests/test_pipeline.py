@@ -59,6 +59,16 @@ def test_retention_and_speedup_are_ratios_to_the_best_teacher(digits_run: Digits
     assert _model(evaluation, "teacher_ensemble")["retention_ensemble"] == 1.0
 
 
+def test_every_training_reports_speed_and_stalls_per_epoch(digits_run: DigitsRun) -> None:
+    directory, evaluation = digits_run
+    stages = {stage["name"]: stage for stage in evaluation["stages"]}
+    history = directory.read_json("teachers/wide/history.json")
+    assert len(stages["teachers/wide"]["per_epoch"]) == len(history)
+    assert all(epoch["examples_per_second"] > 0 for epoch in stages["teachers/wide"]["per_epoch"])
+    assert all(0 <= epoch["stall_fraction"] <= 1 for epoch in stages["students/many_on_one"]["per_epoch"])
+    assert stages["examples"]["per_epoch"] is None
+
+
 def test_logits_stand_beside_every_training_shard(digits_run: DigitsRun) -> None:
     directory, _ = digits_run
     root = Path(directory.path())

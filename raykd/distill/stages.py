@@ -117,4 +117,5 @@ def summary(run: RunDirectory, folders: list[str]) -> dict[str, Any]:
         "stall_fraction": sum(epoch["stall_fraction"] * epoch["seconds"] for epoch in epochs) / seconds,
         "examples_per_second": sum(epoch["examples_per_second"] * epoch["seconds"] for epoch in epochs) / seconds,
         "validation_accuracy": best["validation_accuracy"],
+        "per_epoch": [{name: epoch[name] for name in ("examples_per_second", "stall_fraction")} for epoch in epochs],
     }

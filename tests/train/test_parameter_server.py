@@ -34,6 +34,8 @@ def test_trains_digits_within_a_point_of_one_device(local_ray: None, run_directo
     config = load_config("digits", ["data.labelled=null", "data.test=0.5"])
     manifest = ingest(run_directory, config.data, seed=0, tasks=1)
     job = teacher_job(config, teacher, manifest)
+    whole = job.training.model_copy(update={"patience": job.training.epochs})  # An early stop would be luck.
+    job = replace(job, training=whole)
     launch(replace(job, folder="one"), run_directory, ignore, ScalingConfig())
     launch(replace(job, folder="several"), run_directory, ignore, ASYNCHRONOUS)
     one, several = (_held_out_accuracy(run_directory, manifest, job, folder) for folder in ("one", "several"))
