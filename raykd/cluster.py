@@ -55,7 +55,7 @@ def connect(address: str | None, verbose: bool) -> Iterator[Cluster]:
 
 def lanes_for(config: Config, cluster: Cluster, run: RunDirectory, verbose: bool) -> "Lanes":
     """Lanes as the configuration asks for them: by default one per CPU, no more than there are teachers."""
-    from raykd.data.feed import FEED_CPUS
+    from raykd.data.visits import FEED_CPUS
     from raykd.lanes import Lanes
 
     scaling = config.scaling

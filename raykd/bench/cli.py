@@ -34,6 +34,9 @@ def scaling(
 
     Example: `raykd bench scaling --json scaling.json`
     """
+    from raykd.quiet import quiet
+
+    quiet()  # Before TensorFlow is imported.
     from raykd.bench.scaling import Size, measure, summary
     from raykd.cluster import connect
 
@@ -50,19 +53,20 @@ def feed(
     batch_size: Annotated[int, typer.Option(min=8, help="Rows of a batch, a multiple of 8.")] = 256,
     shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a Parquet shard.")] = 8192,
     knob_rows: Annotated[int, typer.Option(min=64, help="Rows for the knobs, each through an expensive map.")] = 8192,
-    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 5,
     json_: JsonFile = None,
 ) -> None:
     """Rows per second into TensorFlow, beside tf.data reading TFRecord files; and what each knob of the feed gives.
 
     Example: `raykd bench feed --rows 100000 --json feed.json`
     """
+    from raykd.quiet import quiet
+
+    quiet()  # Before TensorFlow is imported.
     from raykd.bench.feed import Size, measure, summary
     from raykd.bench.knobs import measure_knobs, medians
     from raykd.cluster import connect
-    from raykd.quiet import quiet
 
-    quiet()
     size = Size(rows, batch_size, shard_rows, repeats)
     with connect(None, verbose=False):
         rates = measure(size, _show_rate("rows/s"))

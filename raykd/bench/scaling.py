@@ -17,8 +17,8 @@ import ray
 from raykd.artifacts import RunDirectory
 from raykd.bench.examples import write_examples
 from raykd.config import CrossEncoderConfig, DataConfig, ScalingConfig, TrainingConfig
-from raykd.data.feed import FEED_CPUS
 from raykd.data.shards import Manifest
+from raykd.data.visits import FEED_CPUS
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
 from raykd.train.job import TrainJob

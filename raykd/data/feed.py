@@ -2,11 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
-import ray.data
 from numpy.typing import NDArray
 
 from raykd.data.encoding import InputSpec
@@ -14,15 +11,9 @@ from raykd.data.order import PADDING, Order, Window
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays
 from raykd.data.store import Store
+from raykd.data.visits import Visit, read_visits
 
-_TASK_BYTES = 64 << 20  # that one task reads, and what is read again when a node dies
-_BLOCK_BYTES = 8 << 20  # that a task hands over while it reads on
-_STORED_BYTES = 4 * _BLOCK_BYTES  # of the object store, for one worker's feed
-_TURNS = 4  # at least, for each of the tasks that read side by side: the first rows come early
-FEED_CPUS = 0.25  # A read is short beside the training that it feeds; a lane asks for the rest of its core.
-
-Visit = tuple[int, int]
-"""Epoch, position of the shard."""
+_SHARDS_PER_STREAM = 2  # in use at a time
 
 
 def bytes_per_row(inputs: InputSpec, teachers: int, classes: int) -> int:
@@ -54,7 +45,9 @@ class Feed:
         self._tasks = tasks
         self._cached = cached
         self._streams = range(rank, order.streams, workers)
-        self._store = Store(max(shard.rows for shard in reader.shards))
+        # A stream may begin a shard before the batches have used up the last one.
+        places = -(-len(reader.shards) // workers) if cached else _SHARDS_PER_STREAM * len(self._streams)
+        self._store = Store(max(shard.rows for shard in reader.shards), places)
         self._blocks: dict[Visit, _Block] = {}
 
     @property
@@ -129,7 +122,7 @@ class Feed:
         """Read shards through Ray Data, in the order in which the streams need them."""
         order = self._order
         wanted = [
-            {"epoch": epoch, "position": position}
+            (epoch, position)
             for epoch in epochs
             for turn in zip(*(order.visits(epoch, stream) for stream in self._streams), strict=True)
             for position in turn
@@ -138,30 +131,10 @@ class Feed:
         if not wanted:
             return
         if not self._tasks:
-            for item in wanted:
-                yield (item["epoch"], item["position"]), self._reader.arrays(self._reader.table(item["position"]))
+            for visit in wanted:
+                yield visit, self._reader.arrays(self._reader.table(visit[1]))
             return
-        blocks = ray.data.from_items(wanted, override_num_blocks=self._parts(len(wanted))).map_batches(
-            self._reader, batch_size=None, batch_format="pyarrow", num_cpus=FEED_CPUS, concurrency=self._tasks
-        )
-        options = blocks.context.execution_options
-        options.preserve_order = True
-        options.resource_limits = ray.data.ExecutionResources.for_limits(object_store_memory=_STORED_BYTES)
-        blocks.context.target_max_block_size = _BLOCK_BYTES
-        begun: list[pa.Table] = []  # Rows of a shard whose rest is in the next block.
-        # The tasks run ahead on their own; a prefetch here would hold back the first blocks until it is full.
-        for block in blocks.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            for visit, rows in _visits_in(block):
-                begun.append(rows)
-                if sum(map(len, begun)) == self._reader.shards[visit[1]].rows:
-                    yield visit, self._reader.arrays(pa.concat_tables(begun))
-                    begun = []
-
-    def _parts(self, visits: int) -> int:
-        """Tasks to cut the visits into: long ones, as each takes 20 ms and more to start, but enough for all."""
-        largest = max(shard.rows for shard in self._reader.shards)
-        together = max(1, _TASK_BYTES // (largest * self._row_bytes))
-        return min(visits, max(_TURNS * self._tasks, -(-visits // together)))
+        yield from read_visits(self._reader, wanted, self._row_bytes, self._tasks)
 
 
 @dataclass
@@ -171,11 +144,3 @@ class _Block:
     first: int
     lengths: NDArray[np.int32]
     left: int
-
-
-def _visits_in(block: pa.Table) -> Iterator[tuple[Visit, pa.Table]]:
-    """Cut a block into the visits that it consists of."""
-    epochs, positions = (block[name].to_numpy() for name in ("epoch", "position"))
-    begins = np.flatnonzero(np.diff(epochs, prepend=-1) | np.diff(positions, prepend=-1))
-    for begin, end in pairwise([*begins.tolist(), len(block)]):
-        yield (int(epochs[begin]), int(positions[begin])), block.slice(begin, end - begin)

@@ -16,13 +16,15 @@ _ALIGNMENT = 64  # bytes; TensorFlow takes an aligned array as it is, and copies
 
 
 class Store:
-    """Holds shards in places of equal size; room grows when it is needed.
+    """Holds shards in places of equal size; room doubles when it is needed.
 
-    Args: place_rows: rows of the largest shard.
+    Args: place_rows: rows of the largest shard; places: shards expected at a time. Room that is never used costs
+    nothing, room that has to grow costs a copy of what is there.
     """
 
-    def __init__(self, place_rows: int) -> None:
+    def __init__(self, place_rows: int, places: int) -> None:
         self._place_rows = place_rows
+        self._places = places
         self._columns: Arrays = {}
         self._free: list[int] = []
         self._buffers = Buffers()
@@ -47,10 +49,9 @@ class Store:
         return {name: self._buffers.take(column, rows) for name, column in self._columns.items()}
 
     def _grow(self, sample: Arrays) -> None:
-        """Double the places."""
+        """Make room for the places expected, or double it."""
         held = len(next(iter(self._columns.values()))) if self._columns else 1
-        places = max(1, (held - 1) // self._place_rows)
-        total = held + places * self._place_rows
+        total = held + max(self._places, (held - 1) // self._place_rows) * self._place_rows
         for name, values in sample.items():
             column = np.zeros((total, *values.shape[1:]), values.dtype)
             if name in self._columns:

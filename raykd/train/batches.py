@@ -43,6 +43,8 @@ def batches_of(feed: Feed, spec: dict[str, tf.TensorSpec], prefetch: int, start:
     )
     options = tf.data.Options()
     options.experimental_warm_start = prefetch > 0  # Read while the step is traced and compiled, not after.
+    # All buffers have their size. The tuner would find nothing, and ending an iterator waits for its next round.
+    options.autotune.enabled = False
     return batches.with_options(options)
 
 

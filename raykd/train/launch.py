@@ -15,8 +15,8 @@ from ray.train.tensorflow import TensorflowTrainer
 
 from raykd.artifacts import RunDirectory
 from raykd.config import ScalingConfig
-from raykd.data.feed import FEED_CPUS
 from raykd.data.shards import read_manifest
+from raykd.data.visits import FEED_CPUS
 from raykd.errors import InputError
 from raykd.train.job import Report, TrainJob
 from raykd.train.strategy import Place, strategy_named, use_threads

@@ -18,8 +18,8 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from raykd.artifacts import RunDirectory
 from raykd.config import ScalingConfig
-from raykd.data.feed import FEED_CPUS
 from raykd.data.shards import Manifest, read_manifest
+from raykd.data.visits import FEED_CPUS
 from raykd.errors import InputError
 from raykd.train.batches import batches_of, signature
 from raykd.train.job import Report, TrainJob

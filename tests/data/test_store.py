@@ -11,7 +11,7 @@ def _shard(first: int, rows: int) -> dict[str, np.ndarray]:
 
 
 def test_rows_stand_where_they_were_put_and_row_0_is_padding() -> None:
-    store = Store(place_rows=4)
+    store = Store(place_rows=4, places=1)
     firsts = [store.add(_shard(10 * shard, 4 - shard)) for shard in range(3)]
     found = store.gather(np.array([[PADDING_ROW, firsts[2] + 1], [firsts[0] + 3, firsts[1]]]))
     np.testing.assert_array_equal(found["label"], [[-1, 21], [3, 10]])
@@ -20,7 +20,7 @@ def test_rows_stand_where_they_were_put_and_row_0_is_padding() -> None:
 
 
 def test_a_dropped_place_is_used_again() -> None:
-    store = Store(place_rows=2)
+    store = Store(place_rows=2, places=1)
     places = [store.add(_shard(0, 2)), store.add(_shard(2, 2))]
     store.drop(places[0])
     assert store.add(_shard(4, 1)) == places[0]

@@ -13,8 +13,8 @@ from small import ignore, small_job
 
 from raykd.artifacts import RunDirectory
 from raykd.config import CustomModelConfig, MLPConfig, ScalingConfig, TrainingConfig
-from raykd.data.feed import FEED_CPUS
 from raykd.data.shards import read_manifest
+from raykd.data.visits import FEED_CPUS
 from raykd.train.checkpoint import load_weights, save_weights, values_of
 from raykd.train.job import TrainJob
 from raykd.train.launch import launch

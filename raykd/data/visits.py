@@ -1,0 +1,86 @@
+"""Shards read by Ray Data in the order in which the feed visits them, a portion ahead of the reader.
+
+Each portion is a Ray Data execution of its own, which runs to its end undisturbed. One execution over all visits would
+have to be held back while training lags behind, and while Ray Data holds back its scheduler spins: it would take a
+core from the training (Ray 2.60).
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+
+from raykd.data.reader import Reader
+from raykd.data.shards import Arrays
+
+_FIRST_BYTES = 8 << 20  # of the first portion: its rows come early
+_LARGEST_BYTES = 64 << 20  # of any portion: twice as much waits in the object store, and is read again when a node dies
+_BLOCK_BYTES = 8 << 20  # that a task hands over while it reads on
+FEED_CPUS = 0.25  # A read is short beside the training that it feeds; a lane asks for the rest of its core.
+
+Visit = tuple[int, int]
+"""Epoch, position of the shard."""
+
+
+def read_visits(reader: Reader, visits: Sequence[Visit], row_bytes: int, tasks: int) -> Iterator[tuple[Visit, Arrays]]:
+    """Every visit with its shard's rows, in order.
+
+    Args: row_bytes: memory for one row; tasks: that read side by side.
+    Raises: InputError when a file holds other ids than it should.
+    """
+    sizes = [reader.shards[position].rows * row_bytes for _, position in visits]
+    spans = list(pairwise(portions(sizes, _FIRST_BYTES, _LARGEST_BYTES)))
+    begun: list[pa.Table] = []  # Rows of a shard whose rest is in the next block.
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        coming = ahead.submit(_read, reader, visits[: spans[0][1]], tasks)
+        for _, following in zip(spans, [*spans[1:], None], strict=True):
+            blocks = coming.result()
+            if following is not None:
+                coming = ahead.submit(_read, reader, visits[slice(*following)], tasks)
+            while blocks:
+                for visit, rows in _visits_in(ray.get(blocks.pop(0))):
+                    begun.append(rows)
+                    if sum(map(len, begun)) == reader.shards[visit[1]].rows:
+                        yield visit, reader.arrays(pa.concat_tables(begun))
+                        begun = []
+
+
+def portions(sizes: Sequence[int], first: int, largest: int) -> list[int]:
+    """Bounds that cut things of these sizes into portions: the first of about `first`, each twice the last.
+
+    Returns: 0, and the end of every portion; none is empty, and none larger than `largest` unless one thing is.
+    """
+    bounds, wanted, size = [0], first, 0
+    for end, one in enumerate(sizes):
+        if size and size + one > wanted:
+            bounds.append(end)
+            wanted, size = min(2 * wanted, largest), 0
+        size += one
+    return [*bounds, len(sizes)]
+
+
+def _read(reader: Reader, visits: Sequence[Visit], tasks: int) -> list[Any]:
+    """References to the visits' rows, block by block in order."""
+    items = [{"epoch": epoch, "position": position} for epoch, position in visits]
+    rows = ray.data.from_items(items, override_num_blocks=min(tasks, len(items))).map_batches(
+        reader, batch_size=None, batch_format="pyarrow", num_cpus=FEED_CPUS, concurrency=tasks
+    )
+    rows.context.execution_options.preserve_order = True
+    rows.context.target_max_block_size = _BLOCK_BYTES
+    # With its reservations Ray Data would hold back even so little.
+    rows.context.op_resource_reservation_enabled = False
+    references: list[Any] = rows.to_arrow_refs()
+    return references
+
+
+def _visits_in(block: pa.Table) -> Iterator[tuple[Visit, pa.Table]]:
+    """Cut a block into the visits that it consists of."""
+    epochs, positions = (block[name].to_numpy() for name in ("epoch", "position"))
+    begins = np.flatnonzero(np.diff(epochs, prepend=-1) | np.diff(positions, prepend=-1))
+    for begin, end in pairwise([*begins.tolist(), len(block)]):
+        yield (int(epochs[begin]), int(positions[begin])), block.slice(begin, end - begin)
