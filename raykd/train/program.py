@@ -23,6 +23,7 @@ from raykd.train.strategy import Place
 
 _PROGRAMS: dict[str, "Program"] = {}
 _SHAPING = {"batch_size", "clip_norm", "weight_decay", "jit_compile", "optimizer", "precision", "accumulate"}
+_READ_BY_OBJECTIVE = {"label", "weight", "logits", "teacher_logits"}
 
 Batch = dict[str, tf.Tensor]
 
@@ -90,7 +91,9 @@ class Program:
             self.optimizer.build(self.model.trainable_variables)
         self._fresh_optimizer = values_of(self.optimizer.variables)
         self._alone = place.strategy.num_replicas_in_sync == 1
-        compiles = training.jit_compile and place.compiles
+        self._gathers = job.objective.needs_batch and bool(job.logits) and not self._alone
+        # Fetching other replicas' rows, like a sum over replicas, can't be compiled.
+        compiles = training.jit_compile and place.compiles and not self._gathers
         self._compiled_gradient = tf.function(self._gradient, jit_compile=True) if compiles else self._gradient
         # Alone, the update compiles with the gradient; a sum over replicas can't be compiled.
         self._update = tf.function(self._step, jit_compile=True) if compiles and self._alone else self._step
@@ -154,14 +157,40 @@ class Program:
     def _gradient_of(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         sources = [variable.value for variable in self.model.trainable_variables]
         with tf.GradientTape() as tape:
-            logits_BKC = self.model(batch["inputs"], training=True)
-            teachers_BNC = batch.get("teacher_logits")
-            loss_B = self._objective(batch["label"], logits_BKC, teachers_BNC, self._alpha, self._temperature)
-            loss = tf.reduce_sum(loss_B * batch["weight"])
+            rows = {**batch, "logits": self.model(batch["inputs"], training=True)}
+            if self._gathers:
+                rows = self._of_all_replicas(rows)
+            loss_B = self._objective(
+                rows["label"],
+                rows["logits"],
+                rows.get("teacher_logits"),
+                self._alpha,
+                self._temperature,
+                rows["weight"],
+            )
+            loss = tf.reduce_sum(loss_B * rows["weight"])
             scaled = self.optimizer.scale_loss(loss / self._batch_size)
         gradients = tape.gradient(scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         vector = tf.concat([tf.reshape(tf.convert_to_tensor(gradient), [-1]) for gradient in gradients], axis=0)
+        if self._gathers:
+            loss /= self._place.strategy.num_replicas_in_sync  # Each has the loss of all rows.
         return loss, tf.reduce_sum(batch["weight"]), vector
+
+    def _of_all_replicas(self, rows: Batch) -> Batch:
+        """What the objective reads, of the whole global batch; gradients flow into this replica's own rows alone."""
+        context = tf.distribute.get_replica_context()
+        read = {name: values for name, values in rows.items() if name in _READ_BY_OBJECTIVE}
+        flat = [tf.cast(tf.reshape(values, [values.shape[0], -1]), tf.float32) for values in read.values()]
+        own = tf.concat(flat, axis=1)
+        everyones = context.all_gather(tf.stop_gradient(own), axis=0)
+        first = context.replica_id_in_sync_group * own.shape[0]
+        whole = tf.concat([everyones[:first], own, everyones[first + own.shape[0] :]], axis=0)
+        columns = tf.split(whole, [values.shape[1] for values in flat], axis=1)
+        count = own.shape[0] * context.num_replicas_in_sync
+        return {
+            name: tf.cast(tf.reshape(column, [count, *values.shape[1:]]), values.dtype)
+            for (name, values), column in zip(read.items(), columns, strict=True)
+        }
 
 
 def _part(batch: Batch, part: Any, parts: int) -> Batch:
