@@ -162,9 +162,10 @@ def test_fitted_weights_teach_and_combine(digits_config: Config, digits_run: Dig
     assert all(sum(values) == pytest.approx(1.0) and min(values) >= 0.0 for values in weights.values())
 
     teachers = tuple(teacher.name for teacher in config.teachers)
-    jobs = student_jobs(config, Student(RECIPES["one_avg_on_one"], teachers), directory)
+    manifest = read_manifest(directory)
+    jobs = student_jobs(config, Student(RECIPES["one_avg_on_one"], teachers), manifest, directory)
     assert [list(job.objective.weights or ()) for job in jobs] == [weights["teacher_ensemble"]] * 2
-    rows = labelled_validation_rows(directory, read_manifest(directory), [logits_folder(name) for name in teachers])
+    rows = labelled_validation_rows(directory, manifest, [logits_folder(name) for name in teachers])
     predictions = [probabilities_of(rows["teacher_logits"][:, [i]]) for i in range(3)]
     fitted, uniform = (
         log_loss(rows["label"], average(predictions, values), labels=range(10))

@@ -41,12 +41,11 @@ def teacher_job(config: Config, name: str, manifest: Manifest) -> TrainJob:
     return _job(config, folder, model_spec(teacher.model, manifest), teacher.training, ("train",))
 
 
-def student_jobs(config: Config, student: Student, run: RunDirectory) -> list[TrainJob]:
+def student_jobs(config: Config, student: Student, manifest: Manifest, run: RunDirectory) -> list[TrainJob]:
     """The student's runs in order: one on hard labels, or stage 1 (if it has epochs) and stage 2.
 
     Averaged teachers are weighed here, on their logits of the validation split.
     """
-    manifest = read_manifest(run)
     model = model_spec(config.student.model, manifest, student.heads)
     if not student.teachers:
         training = config.student.training
@@ -125,7 +124,7 @@ def train_teacher(config: Config, name: str, run: RunDirectory, report: Report) 
 def train_student(config: Config, student: Student, run: RunDirectory, report: Report) -> dict[str, Any]:
     """Train a student through its stages; a finished stage is not repeated. Returns: as `train_teacher`."""
     begun = time.perf_counter()
-    jobs = student_jobs(config, student, run)
+    jobs = student_jobs(config, student, read_manifest(run), run)
     for job in jobs:
         launch(job, run, report, config.scaling)
     save_weights(run, student.folder, load_weights(run, jobs[-1].folder))

@@ -3,7 +3,7 @@
 Temperature, alpha and the learning rate are variables of the program, so that both stages, all paired
 students and all trials of a sweep run the same compiled step.
 
-Axes: B batch, K heads, N teachers, C classes.
+Axes: B batch of a replica, A of all replicas, K heads, N teachers, C classes.
 """
 
 import math
@@ -23,7 +23,6 @@ from raykd.train.strategy import Place
 
 _PROGRAMS: dict[str, "Program"] = {}
 _SHAPING = {"batch_size", "clip_norm", "weight_decay", "jit_compile", "optimizer", "precision", "accumulate"}
-_READ_BY_OBJECTIVE = {"label", "weight", "logits", "teacher_logits"}
 
 Batch = dict[str, tf.Tensor]
 
@@ -157,40 +156,39 @@ class Program:
     def _gradient_of(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         sources = [variable.value for variable in self.model.trainable_variables]
         with tf.GradientTape() as tape:
-            rows = {**batch, "logits": self.model(batch["inputs"], training=True)}
-            if self._gathers:
-                rows = self._of_all_replicas(rows)
-            loss_B = self._objective(
-                rows["label"],
-                rows["logits"],
-                rows.get("teacher_logits"),
-                self._alpha,
-                self._temperature,
-                rows["weight"],
-            )
-            loss = tf.reduce_sum(loss_B * rows["weight"])
+            logits_BKC = self.model(batch["inputs"], training=True)
+            teachers_BNC = batch.get("teacher_logits")
+            loss_B = self._loss(batch["label"], logits_BKC, teachers_BNC, batch["weight"])
+            loss = tf.reduce_sum(loss_B * batch["weight"])
             scaled = self.optimizer.scale_loss(loss / self._batch_size)
         gradients = tape.gradient(scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         vector = tf.concat([tf.reshape(tf.convert_to_tensor(gradient), [-1]) for gradient in gradients], axis=0)
-        if self._gathers:
-            loss /= self._place.strategy.num_replicas_in_sync  # Each has the loss of all rows.
         return loss, tf.reduce_sum(batch["weight"]), vector
 
-    def _of_all_replicas(self, rows: Batch) -> Batch:
-        """What the objective reads, of the whole global batch; gradients flow into this replica's own rows alone."""
-        context = tf.distribute.get_replica_context()
-        read = {name: values for name, values in rows.items() if name in _READ_BY_OBJECTIVE}
-        flat = [tf.cast(tf.reshape(values, [values.shape[0], -1]), tf.float32) for values in read.values()]
-        own = tf.concat(flat, axis=1)
-        everyones = context.all_gather(tf.stop_gradient(own), axis=0)
-        first = context.replica_id_in_sync_group * own.shape[0]
-        whole = tf.concat([everyones[:first], own, everyones[first + own.shape[0] :]], axis=0)
-        columns = tf.split(whole, [values.shape[1] for values in flat], axis=1)
-        count = own.shape[0] * context.num_replicas_in_sync
-        return {
-            name: tf.cast(tf.reshape(column, [count, *values.shape[1:]]), values.dtype)
-            for (name, values), column in zip(read.items(), columns, strict=True)
-        }
+    def _loss(
+        self, labels_B: tf.Tensor, logits_BKC: tf.Tensor, teachers_BNC: tf.Tensor | None, weights_B: tf.Tensor
+    ) -> tf.Tensor:
+        """Loss of each of this replica's rows, [B]."""
+        settings = self._alpha, self._temperature
+        if not self._gathers:
+            return self._objective(labels_B, logits_BKC, teachers_BNC, *settings, weights_B)
+        labels_A, logits_AKC, teachers_ANC, weights_A = _gathered(labels_B, logits_BKC, teachers_BNC, weights_B)
+        loss_A = self._objective(labels_A, logits_AKC, teachers_ANC, *settings, weights_A)
+        own = labels_B.shape[0]
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group * own
+        return loss_A[first : first + own]
+
+
+def _gathered(*tensors: tf.Tensor) -> list[tf.Tensor]:
+    """The rows of all replicas, in one message; gradients flow back to the replica that a row comes from."""
+    flat = [tf.cast(tf.reshape(values, [values.shape[0], -1]), tf.float32) for values in tensors]
+    own = tf.concat(flat, axis=1)
+    whole = tf.ensure_shape(tf.distribute.get_replica_context().all_gather(own, axis=0), [None, own.shape[1]])
+    columns = tf.split(whole, [values.shape[1] for values in flat], axis=1)
+    return [
+        tf.cast(tf.reshape(column, [-1, *values.shape[1:]]), values.dtype)
+        for values, column in zip(tensors, columns, strict=True)
+    ]
 
 
 def _part(batch: Batch, part: Any, parts: int) -> Batch:

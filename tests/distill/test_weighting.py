@@ -77,10 +77,11 @@ def test_the_job_of_the_averages_student_carries_them(run_directory: RunDirector
     config = load_config("digits", ["distill.weighting=accuracy", "distill.average=logits", "distill.soft_loss=dkd",
                                     "distill.dkd_weights=[1,2]"])  # fmt: skip
     objective = Objective("dkd", average=True, space="logits", weights=(4 / 5, 1 / 5), dkd_weights=(1.0, 2.0))
-    jobs = student_jobs(config, Student(ONE_AVG_ON_ONE, TEACHERS), run_directory)
+    jobs = student_jobs(config, Student(ONE_AVG_ON_ONE, TEACHERS), manifest, run_directory)
     assert [job.objective for job in jobs] == [objective, objective]
     for student in (Student(MANY_ON_MANY, ("poor",)), Student(TMKD, TEACHERS)):
-        jobs = student_jobs(config, student, run_directory)
+        jobs = student_jobs(config, student, manifest, run_directory)
         assert [job.objective for job in jobs] == [Objective("dkd", dkd_weights=(1.0, 2.0))] * 2
         assert [job.alpha for job in jobs] == [1.0, config.distill.alpha]
-    assert [job.objective for job in student_jobs(config, Student(PLAIN, ()), run_directory)] == [Objective()]
+    [plain] = student_jobs(config, Student(PLAIN, ()), manifest, run_directory)
+    assert plain.objective == Objective()
