@@ -11,7 +11,11 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 RecipeName = Literal["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
 Workers = Annotated[int, Field(ge=0)] | tuple[int, int]
 Cache = Literal["auto", "memory", "none"]
+SoftLoss = Literal["kl", "logit_mse", "dkd", "logit_standardised_kl", "dist"]
+Weighting = Literal["uniform", "accuracy", "fitted"]
+Space = Literal["probabilities", "logits"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
 ArtefactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 
 
@@ -194,7 +198,18 @@ class DistillConfig(Section):
     recipes: list[RecipeName] = ["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
     temperature: float = Field(2.0, gt=0, description="T: larger is softer")
     alpha: Fraction = Field(0.9, description="weight of the soft loss; the hard loss has 1 - alpha")
-    soft_loss: Literal["kl", "logit_mse"] = "kl"
+    soft_loss: SoftLoss = Field(
+        "kl", description="kl with T; logit_mse; for more than two classes: dkd, logit_standardised_kl, dist"
+    )
+    dkd_weights: tuple[NonNegative, NonNegative] = Field(
+        (1.0, 8.0), description="of dkd's parts: target against the rest, among the rest; less sure teachers: less"
+    )
+    weighting: Weighting = Field(
+        "uniform",
+        description="of the members of ensembles and of one_avg_on_one's teachers: equal; in proportion to their "
+        "accuracy on the validation rows; or fitted: least NLL there",
+    )
+    average: Space = Field("probabilities", description="what ensembles and one_avg_on_one average")
     stage1: Stage1Config = Field(default_factory=lambda: Stage1Config())
     stage2: Stage2Config = Field(default_factory=lambda: Stage2Config())
 
@@ -260,6 +275,12 @@ class Config(Section):
                 raise ValueError(
                     f"{where}.accumulate: found {training.accumulate}, expected a divisor of batch_size / data.streams "
                     f"({rows}); change either"
+                )
+        for where, stage in (("stage1", self.distill.stage1), ("stage2", self.distill.stage2)):
+            if self.distill.soft_loss == "dist" and stage.accumulate > 1:
+                raise ValueError(
+                    f"distill.{where}.accumulate: found {stage.accumulate}, expected 1 with distill.soft_loss dist, "
+                    "which compares all rows of a batch; change either"
                 )
         if self.scaling.most_workers > self.data.streams:
             raise ValueError(

@@ -9,7 +9,7 @@ import yaml
 
 from raykd.artifacts import EVALUATION, EXAMPLES, RunDirectory, fingerprint, logits_folder, teacher_folder
 from raykd.cluster import connect, lanes_for
-from raykd.config import Config
+from raykd.config import Config, DistillConfig
 from raykd.console import Console
 from raykd.distill.recipes import Student, students
 from raykd.lease import Lease
@@ -17,6 +17,7 @@ from raykd.schedule import Step, covered_seconds, unfinished
 
 _FORMAT = 1  # Raise it when a step's output changes for the same settings.
 _SCHEMA = 1  # of evaluation.json
+_AVERAGING = {"weighting", "average"}  # of the settings of the distillation: how several models become one
 _HOW_IT_IS_READ = {"cache", "read_tasks", "prefetch"}  # of the settings of the data: the batches stay the same
 
 Facts = dict[str, Any]
@@ -64,6 +65,7 @@ def _perform(
         for step in missing:
             if step.name == EXAMPLES:
                 _ingest(config, directory, step, cluster.cpus, console)
+        _check_classes(config, directory)
         lanes = lanes_for(config, cluster, directory, verbose)
         return lanes.perform([step for step in missing if step.name != EXAMPLES], console.show, lease.check)
 
@@ -118,11 +120,13 @@ def _rows_by_split(run: RunDirectory) -> dict[str, int]:
 
 def _row_passes(step: str, config: Config, rows: dict[str, int]) -> int:
     """Rows that the step reads, counted once per epoch; training that stops early reads fewer."""
+    from raykd.data.shards import SCORED_SPLITS
+
     kind, _, name = step.partition("/")
     if kind == "teachers":
         return rows["train"] * config.teacher(name).training.epochs
     if kind == "logits":
-        return rows["train"] + rows["unlabelled"]
+        return sum(rows[split] for split in SCORED_SPLITS)
     if step == "students/plain":
         return rows["train"] * config.student.training.epochs
     if kind == "students":
@@ -133,6 +137,7 @@ def _row_passes(step: str, config: Config, rows: dict[str, int]) -> int:
 
 def plan(config: Config) -> list[Step]:
     """Every step of the job, ingestion first, in the order of priority."""
+    from raykd.data.shards import SCORED_SPLITS
     from raykd.data.sources import source_fingerprint
 
     teachers = [teacher.name for teacher in config.teachers]
@@ -149,15 +154,24 @@ def plan(config: Config) -> list[Step]:
         settings = teacher.model_dump()
         add(teacher_folder(teacher.name), partial(_train_teacher, config, teacher.name), [EXAMPLES], settings)
     for name in teachers:
-        add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)])
+        add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)], SCORED_SPLITS)
     # Students of all teachers are the last that can start: let them not wait for the others.
     for student in sorted(students(config.distill.recipes, teachers), key=lambda student: -len(student.teachers)):
         needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
-        distill = config.distill.model_dump(exclude={"recipes"}) if student.teachers else None
+        distill = _read_by(student, config.distill)
         add(student.folder, partial(_train_student, config, student), needs, config.student.model_dump(), distill)
     everything = [step.name for step in steps if step.name != EXAMPLES]
-    add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, trains=False)
+    averaged = config.distill.model_dump(include=_AVERAGING)
+    add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, averaged, trains=False)
     return steps
+
+
+def _read_by(student: Student, distill: DistillConfig) -> Facts | None:
+    """The settings of the distillation that this student depends on."""
+    if not student.teachers:
+        return None
+    others = {"recipes"} if student.recipe.average else {"recipes", *_AVERAGING}
+    return distill.model_dump(exclude=others if distill.soft_loss == "dkd" else {*others, "dkd_weights"})
 
 
 # The work of each step. It runs in a lane, so TensorFlow is imported there and not by the driver.
@@ -205,6 +219,13 @@ def _ingest(config: Config, run: RunDirectory, step: Step, cpus: int, console: C
     facts = {"rows": sum(shard.rows for shard in manifest.shards), "seconds": time.perf_counter() - begun}
     run.finish(step.name, step.fingerprint, **facts)
     console.show({"kind": "finished", "step": step.name, **facts})
+
+
+def _check_classes(config: Config, run: RunDirectory) -> None:
+    from raykd.data.shards import read_manifest
+    from raykd.distill.checks import check_classes
+
+    check_classes(config, read_manifest(run).classes)
 
 
 def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Times, begun: float) -> Facts:

@@ -8,7 +8,7 @@ from pathlib import Path
 import raykd
 
 ORDER = [
-    "errors", "quiet", "artifacts", "config", "loading", "losses", "data", "models", "train", "distill", "ensemble",
+    "errors", "quiet", "artifacts", "config", "loading", "losses", "data", "models", "train", "ensemble", "distill",
     "evaluate", "report", "lease", "schedule", "lanes", "cluster", "console", "pipeline", "seeds", "bench", "cli",
 ]  # fmt: skip
 TYPES_ONLY = {("console", "pipeline")}  # under TYPE_CHECKING

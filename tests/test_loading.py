@@ -143,6 +143,9 @@ def test_an_unknown_model_key_is_named_and_never_answered_with_a_key_the_model_l
         ("teachers=[]", "teachers", "found [],", "at least 1"),
         ("data.streams=7", "teachers.a.training.batch_size", "found 64,", "multiple of data.streams (7)"),
         ("distill.stage2.batch_size=20", "distill.stage2.batch_size", "found 20,", "data.streams (8)"),
+        ("distill.soft_loss=kld", "distill.soft_loss", "found 'kld',", "logit_standardised_kl"),
+        ("distill.dkd_weights=[1, -8]", "distill.dkd_weights.1", "found -8,", "or equal to 0"),
+        ("distill.weighting=best", "distill.weighting", "found 'best',", "accuracy"),
         ("name=a/b", "name", "found 'a/b',", "match pattern"),
     ],
 )
@@ -151,6 +154,11 @@ def test_a_bad_value_is_named_with_its_key_and_what_was_expected(job, override, 
     assert message.startswith(f"{job}: {key}: ")
     assert found in message
     assert remedy in message
+
+
+def test_a_loss_over_the_whole_batch_is_not_accumulated(job):
+    message = error_of(job, "distill.soft_loss=dist", "distill.stage1.accumulate=2")
+    assert message.startswith(f"{job}: distill.stage1.accumulate: found 2, expected 1 with distill.soft_loss dist")
 
 
 @pytest.mark.parametrize(

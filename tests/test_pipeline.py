@@ -1,15 +1,26 @@
 """The whole digits job, run once, and what a second run does."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import log_loss
 
-from raykd.artifacts import RunDirectory
+from raykd.artifacts import RunDirectory, logits_folder
 from raykd.config import Config
+from raykd.data.shards import read_manifest
+from raykd.distill.recipes import RECIPES, Student
+from raykd.distill.stages import student_jobs
+from raykd.distill.weighting import labelled_validation_rows
+from raykd.ensemble import average
+from raykd.errors import InputError
 from raykd.loading import load_config
 from raykd.pipeline import plan, preview, run
+from raykd.train.predict import probabilities_of
 
 DigitsRun = tuple[RunDirectory, dict[str, Any]]
 
@@ -69,15 +80,21 @@ def test_every_training_reports_speed_and_stalls_per_epoch(digits_run: DigitsRun
     assert stages["examples"]["per_epoch"] is None
 
 
-def test_logits_stand_beside_every_training_shard(digits_run: DigitsRun) -> None:
+def test_logits_stand_beside_every_shard_but_those_of_the_test(digits_run: DigitsRun) -> None:
     directory, _ = digits_run
     root = Path(directory.path())
-    names = {path.relative_to(root / "examples") for path in (root / "examples/train").glob("*.parquet")}
-    assert names
+    names = {path.relative_to(root / "examples") for path in (root / "examples").glob("*/*.parquet")}
+    scored = {name for name in names if name.parts[0] != "test"}
+    assert {name.parts[0] for name in scored} == {"train", "unlabelled", "validation"}
     for teacher in ("wide", "deep", "conv"):
         folder = root / "logits" / teacher
-        assert {path.relative_to(folder) for path in (folder / "train").glob("*.parquet")} == names
-        assert not (folder / "test").exists()
+        assert {path.relative_to(folder) for path in folder.glob("*/*.parquet")} == scored
+
+
+def test_ensembles_have_equal_weights_and_single_models_none(digits_run: DigitsRun) -> None:
+    _, evaluation = digits_run
+    weights = {model["name"]: model["weights"] for model in evaluation["models"] if "weights" in model}
+    assert weights == {"teacher_ensemble": [1 / 3] * 3, "ensemble/many_on_many": [1 / 3] * 3}
 
 
 def test_second_run_does_nothing_again(digits_config: Config, digits_run: DigitsRun) -> None:
@@ -101,6 +118,9 @@ def _fingerprints(*overrides: str) -> dict[str, str]:
     return {step.name: step.fingerprint for step in plan(load_config("digits", overrides))}
 
 
+_UNWEIGHTED = ["examples", "teachers/wide", "logits/wide", "students/plain", "students/many_on_many/wide"]
+
+
 @pytest.mark.parametrize(
     ("override", "kept", "redone"),
     [
@@ -109,6 +129,10 @@ def _fingerprints(*overrides: str) -> dict[str, str]:
         ("student.training.epochs=3", ["examples", "teachers/wide", "logits/wide"], ["students/plain", "evaluation"]),
         ("teachers.wide.training.epochs=3", ["examples", "teachers/deep", "logits/deep", "students/many_on_many/deep"],
          ["teachers/wide", "logits/wide", "students/many_on_many/wide", "students/many_on_one", "evaluation"]),
+        ("distill.weighting=fitted", ["students/many_on_one", *_UNWEIGHTED], ["students/one_avg_on_one", "evaluation"]),
+        ("distill.average=logits", ["students/many_on_one", *_UNWEIGHTED], ["students/one_avg_on_one", "evaluation"]),
+        ("distill.dkd_weights=[1,2]", ["students/one_avg_on_one", "students/many_on_one", "evaluation"], []),
+        ("distill.soft_loss=dkd", ["logits/wide", "students/plain"], ["students/many_on_one", "evaluation"]),
         ("data.cache=none", ["examples", "teachers/wide", "students/many_on_one", "evaluation"], []),
         ("seed=1", [], ["examples", "teachers/wide", "logits/wide", "students/plain", "evaluation"]),
     ],
@@ -117,3 +141,46 @@ def test_changed_setting_redoes_only_what_depends_on_it(override: str, kept: lis
     before, after = _fingerprints(), _fingerprints(override)
     assert all(before[name] == after[name] for name in kept)
     assert all(before[name] != after[name] for name in redone)
+
+
+def test_weights_of_dkds_parts_matter_to_its_students_alone() -> None:
+    before, after = (_fingerprints("distill.soft_loss=dkd", f"distill.dkd_weights={w}") for w in ("[1,8]", "[1,2]"))
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {name for name in before if name.startswith("students/")} - {"students/plain"} | {"evaluation"}
+
+
+def test_fitted_weights_teach_and_combine(digits_config: Config, digits_run: DigitsRun, tmp_path: Path) -> None:
+    shutil.copytree(digits_run[0].path(), tmp_path / "digits")
+    directory = RunDirectory.at(str(tmp_path), "digits")
+    changes = {"weighting": "fitted", "recipes": ["one_avg_on_one", "many_on_many"]}
+    distill = digits_config.distill.model_copy(update=changes)
+    config = digits_config.model_copy(update={"storage_path": str(tmp_path), "distill": distill})
+    assert [step.step for step in preview(config) if not step.done] == ["students/one_avg_on_one", "evaluation"]
+    evaluation = run(config)
+    weights = {model["name"]: model["weights"] for model in evaluation["models"] if "weights" in model}
+    assert set(weights) == {"teacher_ensemble", "ensemble/many_on_many"}
+    assert all(sum(values) == pytest.approx(1.0) and min(values) >= 0.0 for values in weights.values())
+
+    teachers = tuple(teacher.name for teacher in config.teachers)
+    manifest = read_manifest(directory)
+    jobs = student_jobs(config, Student(RECIPES["one_avg_on_one"], teachers), manifest, directory)
+    assert [list(job.objective.weights or ()) for job in jobs] == [weights["teacher_ensemble"]] * 2
+    rows = labelled_validation_rows(directory, manifest, [logits_folder(name) for name in teachers])
+    predictions = [probabilities_of(rows["teacher_logits"][:, [i]]) for i in range(3)]
+    fitted, uniform = (
+        log_loss(rows["label"], average(predictions, values), labels=range(10))
+        for values in (weights["teacher_ensemble"], None)
+    )
+    assert fitted < uniform
+    students = [_model(evaluation, name)["accuracy"] for name in ("student/one_avg_on_one", "ensemble/many_on_many")]
+    assert min(students) > 0.85
+
+
+def test_two_classes_are_refused_before_anything_trains(local_ray: None, tmp_path: Path) -> None:
+    rows = [{"pixels": [float(i), 1.0], "label": i % 2} for i in range(200)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "two.parquet")
+    overrides = [f"data.source={tmp_path / 'two.parquet'}", "data.columns.features=pixels", f"storage_path={tmp_path}",
+                 "data.labelled=100", "distill.soft_loss=dist"]  # fmt: skip
+    with pytest.raises(InputError, match=r"distill\.soft_loss: found dist, but the data has 2 classes, expected 3"):
+        run(load_config("digits", overrides))
+    assert not (tmp_path / "digits" / "teachers").exists()

@@ -15,6 +15,7 @@ from raykd.data.encoding import PAD_ID, InputSpec
 from raykd.errors import InputError
 
 SPLITS = ("train", "unlabelled", "validation", "test")
+SCORED_SPLITS = ("train", "unlabelled", "validation")  # by teachers: to learn from, and to weigh them
 
 Arrays = dict[str, NDArray[Any]]
 

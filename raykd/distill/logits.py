@@ -13,14 +13,12 @@ import pyarrow as pa
 
 from raykd.artifacts import RunDirectory, logits_folder
 from raykd.data.reader import Reader
-from raykd.data.shards import Manifest, Shard, read_manifest, write_table
+from raykd.data.shards import SCORED_SPLITS, Manifest, Shard, read_manifest, write_table
 from raykd.errors import InputError
 from raykd.models.build import ModelSpec
 from raykd.train.checkpoint import WEIGHTS, load_weights
 from raykd.train.job import Report
 from raykd.train.predict import Predictor
-
-SCORED_SPLITS = ("train", "unlabelled")
 
 
 def missing_shards(run: RunDirectory, teacher: str, manifest: Manifest) -> list[int]:

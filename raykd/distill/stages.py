@@ -2,17 +2,21 @@
 
 import time
 import zlib
+from dataclasses import replace
 from typing import Any
 
 from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
 from raykd.config import Config, ModelConfig, TrainingConfig
 from raykd.data.shards import Manifest, read_manifest
 from raykd.distill.recipes import Student, students
+from raykd.distill.weighting import teacher_weights
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
 from raykd.train.checkpoint import load_weights, save_weights
 from raykd.train.job import Report, TrainJob
 from raykd.train.launch import launch
+
+_HARD_LABELS = Objective()
 
 
 def model_spec(config: ModelConfig, manifest: Manifest, heads: int = 1) -> ModelSpec:
@@ -37,26 +41,47 @@ def teacher_job(config: Config, name: str, manifest: Manifest) -> TrainJob:
     return _job(config, folder, model_spec(teacher.model, manifest), teacher.training, ("train",))
 
 
-def student_jobs(config: Config, student: Student, manifest: Manifest) -> list[TrainJob]:
-    """The student's runs in order: one on hard labels, or stage 1 (if it has epochs) and stage 2."""
+def student_jobs(config: Config, student: Student, manifest: Manifest, run: RunDirectory) -> list[TrainJob]:
+    """The student's runs in order: one on hard labels, or stage 1 (if it has epochs) and stage 2.
+
+    Averaged teachers are weighed here, on their logits of the validation split.
+    """
     model = model_spec(config.student.model, manifest, student.heads)
     if not student.teachers:
         training = config.student.training
         return [_job(config, f"{student.folder}/labelled", model, training, ("train",))]
     distill = config.distill
+    objective = _objective(config, student, run, manifest)
     jobs: list[TrainJob] = []
     pool = tuple(split for split in distill.stage1.pool if manifest.rows(split))
     if distill.stage1.epochs and pool:
         # Validation labels can't tell the best epoch of soft training: the golden head has not been trained.
         stage1 = _job(
-            config, f"{student.folder}/stage1", model, distill.stage1, pool, student, alpha=1.0, keep_best=False
+            config, f"{student.folder}/stage1", model, distill.stage1, pool, student, objective, 1.0, keep_best=False
         )
         jobs.append(stage1)
     initial = jobs[-1].folder if jobs else None
     stage2 = _job(
-        config, f"{student.folder}/stage2", model, distill.stage2, ("train",), student, distill.alpha, initial
+        config,
+        f"{student.folder}/stage2",
+        model,
+        distill.stage2,
+        ("train",),
+        student,
+        objective,
+        distill.alpha,
+        initial,
     )
     return [*jobs, stage2]
+
+
+def _objective(config: Config, student: Student, run: RunDirectory, manifest: Manifest) -> Objective:
+    distill = config.distill
+    objective = Objective(distill.soft_loss, dkd_weights=distill.dkd_weights)
+    if not student.recipe.average:
+        return objective
+    weights = teacher_weights(distill, student.teachers, run, manifest)
+    return replace(objective, average=True, space=distill.average, weights=weights)
 
 
 def _job(
@@ -66,6 +91,7 @@ def _job(
     training: TrainingConfig,
     splits: tuple[str, ...],
     student: Student | None = None,
+    objective: Objective = _HARD_LABELS,
     alpha: float = 0.0,
     initial: str | None = None,
     keep_best: bool = True,
@@ -78,7 +104,7 @@ def _job(
         training=training,
         seed=(seed + 1_000_003 * config.seed) % 2**31,
         splits=splits,
-        objective=Objective(config.distill.soft_loss, student is not None and student.recipe.average),
+        objective=objective,
         alpha=alpha,
         temperature=config.distill.temperature,
         data=config.data,
@@ -98,7 +124,7 @@ def train_teacher(config: Config, name: str, run: RunDirectory, report: Report) 
 def train_student(config: Config, student: Student, run: RunDirectory, report: Report) -> dict[str, Any]:
     """Train a student through its stages; a finished stage is not repeated. Returns: as `train_teacher`."""
     begun = time.perf_counter()
-    jobs = student_jobs(config, student, read_manifest(run))
+    jobs = student_jobs(config, student, read_manifest(run), run)
     for job in jobs:
         launch(job, run, report, config.scaling)
     save_weights(run, student.folder, load_weights(run, jobs[-1].folder))

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest, read_manifest
 from raykd.distill.recipes import MANY_ON_MANY, ONE_ON_ONE, students
 from raykd.distill.stages import model_spec
-from raykd.ensemble import average
+from raykd.distill.weighting import labelled_validation_rows, teacher_weights
+from raykd.ensemble import average, member_weights
 from raykd.evaluate.quality import quality
 from raykd.evaluate.speed import speed
 from raykd.models.build import ModelSpec, count_parameters
@@ -80,19 +81,23 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
         parameters[folder] = count_parameters(spec)
         predictions[folder] = probabilities_of(predictors[folder].logits(rows))
         report({"folder": EVALUATION, "share": 0.5 * count / len(folders)})
+    weights = {line.name: member_weights_of(line, config, predictors, run, manifest) for line in lines}
+    combined = {
+        line.name: average([predictions[folder] for folder in line.members], weights[line.name], config.distill.average)
+        for line in lines
+    }
     [teachers] = [line for line in lines if line.kind == "teacher_ensemble"]
-    reference = average([predictions[folder] for folder in teachers.members])
     batch = _timing_batch(rows, manifest)
     models = []
     for count, line in enumerate(lines, start=1):
-        predicted = average([predictions[folder] for folder in line.members])
         size = sum(parameters[folder] for folder in line.members)
         models.append(
             {
                 "name": line.name,
                 "kind": line.kind,
                 "recipe": line.recipe,
-                **quality(predicted, rows["label"], reference, config.seed),
+                **_shown_weights(line, weights[line.name]),
+                **quality(combined[line.name], rows["label"], combined[teachers.name], config.seed),
                 "parameters": size,
                 "bytes": size * _BYTES_PER_PARAMETER,
                 **speed([predictors[folder] for folder in line.members], batch),
@@ -103,6 +108,29 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     compared = compare(models, best)
     run.write_json(f"{EVALUATION}/models.json", {"best_teacher": best, "device": _device(), "models": compared})
     return {"rows": len(rows["label"]), "seconds": time.perf_counter() - begun}
+
+
+def member_weights_of(
+    line: Entry, config: Config, predictors: Mapping[str, Predictor], run: RunDirectory, manifest: Manifest
+) -> tuple[float, ...] | None:
+    """Weights of an ensemble's members, worked out on the validation split; None: equal ones.
+
+    Teachers have the weights with which they teach as an average.
+    Raises: InputError as `labelled_validation_rows`.
+    """
+    if line.kind == "teacher_ensemble":
+        return teacher_weights(config.distill, [teacher.name for teacher in config.teachers], run, manifest)
+    if line.kind != "student_ensemble" or config.distill.weighting == "uniform":
+        return None
+    rows = labelled_validation_rows(run, manifest)
+    predictions = [probabilities_of(predictors[folder].logits(rows)) for folder in line.members]
+    return member_weights(config.distill.weighting, predictions, rows["label"], config.distill.average)
+
+
+def _shown_weights(line: Entry, weights: Sequence[float] | None) -> dict[str, list[float]]:
+    if line.kind not in ("teacher_ensemble", "student_ensemble"):
+        return {}
+    return {"weights": list(weights or [1.0 / len(line.members)] * len(line.members))}
 
 
 def compare(models: Sequence[dict[str, Any]], best_teacher: str) -> list[dict[str, Any]]:

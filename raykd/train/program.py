@@ -3,7 +3,7 @@
 Temperature, alpha and the learning rate are variables of the program, so that both stages, all paired
 students and all trials of a sweep run the same compiled step.
 
-Axes: B batch, K heads, N teachers, C classes.
+Axes: B batch of a replica, A of all replicas, K heads, N teachers, C classes.
 """
 
 import math
@@ -90,7 +90,9 @@ class Program:
             self.optimizer.build(self.model.trainable_variables)
         self._fresh_optimizer = values_of(self.optimizer.variables)
         self._alone = place.strategy.num_replicas_in_sync == 1
-        compiles = training.jit_compile and place.compiles
+        self._gathers = job.objective.needs_batch and bool(job.logits) and not self._alone
+        # Fetching other replicas' rows, like a sum over replicas, can't be compiled.
+        compiles = training.jit_compile and place.compiles and not self._gathers
         self._compiled_gradient = tf.function(self._gradient, jit_compile=True) if compiles else self._gradient
         # Alone, the update compiles with the gradient; a sum over replicas can't be compiled.
         self._update = tf.function(self._step, jit_compile=True) if compiles and self._alone else self._step
@@ -156,12 +158,37 @@ class Program:
         with tf.GradientTape() as tape:
             logits_BKC = self.model(batch["inputs"], training=True)
             teachers_BNC = batch.get("teacher_logits")
-            loss_B = self._objective(batch["label"], logits_BKC, teachers_BNC, self._alpha, self._temperature)
+            loss_B = self._loss(batch["label"], logits_BKC, teachers_BNC, batch["weight"])
             loss = tf.reduce_sum(loss_B * batch["weight"])
             scaled = self.optimizer.scale_loss(loss / self._batch_size)
         gradients = tape.gradient(scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         vector = tf.concat([tf.reshape(tf.convert_to_tensor(gradient), [-1]) for gradient in gradients], axis=0)
         return loss, tf.reduce_sum(batch["weight"]), vector
+
+    def _loss(
+        self, labels_B: tf.Tensor, logits_BKC: tf.Tensor, teachers_BNC: tf.Tensor | None, weights_B: tf.Tensor
+    ) -> tf.Tensor:
+        """Loss of each of this replica's rows, [B]."""
+        settings = self._alpha, self._temperature
+        if not self._gathers:
+            return self._objective(labels_B, logits_BKC, teachers_BNC, *settings, weights_B)
+        labels_A, logits_AKC, teachers_ANC, weights_A = _gathered(labels_B, logits_BKC, teachers_BNC, weights_B)
+        loss_A = self._objective(labels_A, logits_AKC, teachers_ANC, *settings, weights_A)
+        own = labels_B.shape[0]
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group * own
+        return loss_A[first : first + own]
+
+
+def _gathered(*tensors: tf.Tensor) -> list[tf.Tensor]:
+    """The rows of all replicas, in one message; gradients flow back to the replica that a row comes from."""
+    flat = [tf.cast(tf.reshape(values, [values.shape[0], -1]), tf.float32) for values in tensors]
+    own = tf.concat(flat, axis=1)
+    whole = tf.ensure_shape(tf.distribute.get_replica_context().all_gather(own, axis=0), [None, own.shape[1]])
+    columns = tf.split(whole, [values.shape[1] for values in flat], axis=1)
+    return [
+        tf.cast(tf.reshape(column, [-1, *values.shape[1:]]), values.dtype)
+        for values, column in zip(tensors, columns, strict=True)
+    ]
 
 
 def _part(batch: Batch, part: Any, parts: int) -> Batch:

@@ -11,10 +11,11 @@ from ray.train import RunConfig
 from ray.train.tensorflow import TensorflowTrainer
 from small import ignore, small_job
 
-from raykd.artifacts import RunDirectory
+from raykd.artifacts import RunDirectory, logits_folder
 from raykd.config import CustomModelConfig, MLPConfig, ScalingConfig, TrainingConfig
 from raykd.data.shards import read_manifest
 from raykd.data.visits import FEED_CPUS
+from raykd.losses import Objective
 from raykd.train.checkpoint import load_weights, save_weights, values_of
 from raykd.train.job import TrainJob
 from raykd.train.launch import launch
@@ -28,6 +29,7 @@ TOLERANCE = {
     "batch_normalised": 1e-5,
     "streamed": 1e-5,
     "stopped_early": 1e-5,
+    "whole_batch": 1e-5,
 }
 
 
@@ -43,6 +45,7 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         "batch_normalised": sgd,
         "streamed": {**sgd, "epochs": 15},
         "stopped_early": {**sgd, "learning_rate": 3.0, "patience": 1},
+        "whole_batch": {**sgd, "jit_compile": True},
     }
     plain = MLPConfig(type="mlp", hidden=[8])
     jobs = {}
@@ -50,6 +53,9 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         job = small_job(f"{kind}/{name}", training=TrainingConfig(**values), keep_best=name == "stopped_early")
         model = CustomModelConfig(type="bodies:batch_normalised") if name == batch_normalised.__name__ else plain
         data = job.data.model_copy(update={"cache": "none"} if name == "streamed" else {})
+        if name == "whole_batch":
+            # Its correlations are of columns, over the rows of all replicas.
+            job = replace(job, objective=Objective("dist"), logits=(logits_folder("a"),), alpha=0.8)
         jobs[name] = replace(job, model=replace(job.model, config=model), data=data)
     return jobs
 

@@ -1,0 +1,26 @@
+"""What a distillation asks of the examples: told when they are known, before anything trains."""
+
+from raykd.config import Config
+from raykd.distill.recipes import students
+from raykd.errors import InputError
+
+TWO_CLASSES = {
+    "dkd": "beside the target there is one class, so its second part is always 0",
+    "logit_standardised_kl": "a row's two standardised logits are always 0.707 and -0.707",
+    "dist": "the correlation of a row's two probabilities is always 1 or -1",
+}
+"""Why a soft loss can't teach with two classes."""
+
+
+def check_classes(config: Config, classes: int) -> None:
+    """Refuse a soft loss that degenerates with so few classes.
+
+    Raises: InputError, where a student learns from teachers.
+    """
+    name = config.distill.soft_loss
+    taught = any(student.teachers for student in students(config.distill.recipes, [config.teachers[0].name]))
+    if classes < 3 and taught and name in TWO_CLASSES:
+        raise InputError(
+            f"distill.soft_loss: found {name}, but the data has {classes} classes, expected 3 or more: "
+            f"{TWO_CLASSES[name]}; set kl or logit_mse"
+        )

@@ -1,0 +1,45 @@
+"""How much each teacher counts in an average: worked out on the validation split, from cached logits."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raykd.artifacts import RunDirectory, logits_folder
+from raykd.config import DistillConfig
+from raykd.data.reader import Reader
+from raykd.data.shards import Arrays, Manifest
+from raykd.ensemble import member_weights
+from raykd.errors import InputError
+from raykd.train.predict import probabilities_of
+
+
+def teacher_weights(
+    distill: DistillConfig, teachers: Sequence[str], run: RunDirectory, manifest: Manifest
+) -> tuple[float, ...] | None:
+    """Weights of these teachers, summing to 1, by their predictions at temperature 1; None: equal ones.
+
+    Raises: InputError as `labelled_validation_rows`.
+    """
+    if distill.weighting == "uniform":
+        return None
+    rows = labelled_validation_rows(run, manifest, [logits_folder(teacher) for teacher in teachers])
+    predictions = [probabilities_of(rows["teacher_logits"][:, [i]]) for i in range(len(teachers))]
+    return member_weights(distill.weighting, predictions, rows["label"], distill.average)
+
+
+def labelled_validation_rows(run: RunDirectory, manifest: Manifest, logits: Sequence[str] = ()) -> Arrays:
+    """Rows as `Reader.read` gives them, without those whose label isn't known.
+
+    Args: logits: folders of teachers' logits.
+    Raises: InputError when there are none.
+    """
+    shards = list(Reader(run, manifest.of("validation"), manifest.inputs, tuple(logits)).all())
+    known = [shard["label"] >= 0 for shard in shards]
+    if not any(one.any() for one in known):
+        raise InputError(
+            "distill.weighting: found no labelled rows in the validation split to work weights out; "
+            "give it labels, or set uniform"
+        )
+    return {
+        name: np.concatenate([shard[name][one] for shard, one in zip(shards, known, strict=True)]) for name in shards[0]
+    }
