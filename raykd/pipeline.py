@@ -11,6 +11,7 @@ from raykd.artifacts import EVALUATION, EXAMPLES, RunDirectory, fingerprint, log
 from raykd.cluster import connect, lanes_for
 from raykd.config import Config
 from raykd.console import Console
+from raykd.distill.inheritance import student_settings, teachers_read
 from raykd.distill.recipes import Student, students
 from raykd.lease import Lease
 from raykd.schedule import Step, covered_seconds, unfinished
@@ -153,8 +154,8 @@ def plan(config: Config) -> list[Step]:
     # Students of all teachers are the last that can start: let them not wait for the others.
     for student in sorted(students(config.distill.recipes, teachers), key=lambda student: -len(student.teachers)):
         needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
-        distill = config.distill.model_dump(exclude={"recipes"}) if student.teachers else None
-        add(student.folder, partial(_train_student, config, student), needs, config.student.model_dump(), distill)
+        needs += [teacher_folder(name) for name in teachers_read(config, student)]
+        add(student.folder, partial(_train_student, config, student), needs, *student_settings(config, student))
     everything = [step.name for step in steps if step.name != EXAMPLES]
     add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, trains=False)
     return steps

@@ -2,17 +2,20 @@
 
 import time
 import zlib
+from dataclasses import replace
 from typing import Any
 
 from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
 from raykd.config import Config, ModelConfig, TrainingConfig
 from raykd.data.shards import Manifest, read_manifest
+from raykd.distill.inheritance import starting_teacher
 from raykd.distill.recipes import Student, students
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
 from raykd.train.checkpoint import load_weights, save_weights
-from raykd.train.job import Report, TrainJob
+from raykd.train.job import Blocks, HiddenLoss, Report, Trained, TrainJob
 from raykd.train.launch import launch
+from raykd.transfer import blocks_of
 
 
 def model_spec(config: ModelConfig, manifest: Manifest, heads: int = 1) -> ModelSpec:
@@ -37,8 +40,11 @@ def teacher_job(config: Config, name: str, manifest: Manifest) -> TrainJob:
     return _job(config, folder, model_spec(teacher.model, manifest), teacher.training, ("train",))
 
 
-def student_jobs(config: Config, student: Student, manifest: Manifest) -> list[TrainJob]:
-    """The student's runs in order: one on hard labels, or stage 1 (if it has epochs) and stage 2."""
+def student_jobs(config: Config, student: Student, manifest: Manifest, start: str | None = None) -> list[TrainJob]:
+    """The student's runs in order: one on hard labels, or stage 1 (if it has epochs) and stage 2.
+
+    Args: start: the teacher that gives its blocks to the first run; None for a random start.
+    """
     model = model_spec(config.student.model, manifest, student.heads)
     if not student.teachers:
         training = config.student.training
@@ -56,7 +62,27 @@ def student_jobs(config: Config, student: Student, manifest: Manifest) -> list[T
     stage2 = _job(
         config, f"{student.folder}/stage2", model, distill.stage2, ("train",), student, distill.alpha, initial
     )
-    return [*jobs, stage2]
+    first, *rest = (replace(job, hidden=_hidden(config, student, manifest)) for job in (*jobs, stage2))
+    return [replace(first, blocks=_blocks(config, start, manifest)), *rest]
+
+
+def _trained(config: Config, teacher: str, manifest: Manifest) -> Trained:
+    return Trained(teacher_folder(teacher), model_spec(config.teacher(teacher).model, manifest))
+
+
+def _blocks(config: Config, start: str | None, manifest: Manifest) -> Blocks | None:
+    if start is None:
+        return None
+    student = config.student
+    return Blocks(_trained(config, start, manifest), blocks_of(student.initialise, student.model))
+
+
+def _hidden(config: Config, student: Student, manifest: Manifest) -> HiddenLoss | None:
+    hidden = config.distill.hidden
+    if hidden.loss == "none":
+        return None
+    teachers = tuple(_trained(config, name, manifest) for name in student.teachers)
+    return HiddenLoss(hidden.loss, hidden.weight, teachers)
 
 
 def _job(
@@ -98,7 +124,7 @@ def train_teacher(config: Config, name: str, run: RunDirectory, report: Report) 
 def train_student(config: Config, student: Student, run: RunDirectory, report: Report) -> dict[str, Any]:
     """Train a student through its stages; a finished stage is not repeated. Returns: as `train_teacher`."""
     begun = time.perf_counter()
-    jobs = student_jobs(config, student, read_manifest(run))
+    jobs = student_jobs(config, student, read_manifest(run), starting_teacher(config, student, run))
     for job in jobs:
         launch(job, run, report, config.scaling)
     save_weights(run, student.folder, load_weights(run, jobs[-1].folder))

@@ -9,7 +9,7 @@ import ray.train
 from bodies import batch_normalised
 from ray.train import RunConfig
 from ray.train.tensorflow import TensorflowTrainer
-from small import ignore, small_job
+from small import IMITATION, ignore, small_job
 
 from raykd.artifacts import RunDirectory
 from raykd.config import CustomModelConfig, MLPConfig, ScalingConfig, TrainingConfig
@@ -28,6 +28,7 @@ TOLERANCE = {
     "batch_normalised": 1e-5,
     "streamed": 1e-5,
     "stopped_early": 1e-5,
+    "imitating": 1e-5,
 }
 
 
@@ -43,6 +44,7 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         "batch_normalised": sgd,
         "streamed": {**sgd, "epochs": 15},
         "stopped_early": {**sgd, "learning_rate": 3.0, "patience": 1},
+        "imitating": sgd,
     }
     plain = MLPConfig(type="mlp", hidden=[8])
     jobs = {}
@@ -50,7 +52,8 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         job = small_job(f"{kind}/{name}", training=TrainingConfig(**values), keep_best=name == "stopped_early")
         model = CustomModelConfig(type="bodies:batch_normalised") if name == batch_normalised.__name__ else plain
         data = job.data.model_copy(update={"cache": "none"} if name == "streamed" else {})
-        jobs[name] = replace(job, model=replace(job.model, config=model), data=data)
+        hidden = IMITATION if name == "imitating" else None
+        jobs[name] = replace(job, model=replace(job.model, config=model), data=data, hidden=hidden)
     return jobs
 
 
@@ -84,10 +87,11 @@ def _on_two_workers(run: RunDirectory) -> None:
 
 @pytest.fixture(scope="module")
 def trained(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    from small import write_examples
+    from small import write_examples, write_teacher
 
     run = RunDirectory.at(str(tmp_path_factory.mktemp("parity")), "run")
     write_examples(run)
+    write_teacher(run)
     for job in _jobs("one").values():
         launch(job, run, ignore, ScalingConfig())
     ray.get(_mirrored.remote(run))
