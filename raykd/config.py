@@ -6,7 +6,9 @@ Every field states its meaning, unit and default. YAML comes in through `raykd.l
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from raykd.transfer import check_hidden, check_initialise
 
 RecipeName = Literal["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
 Workers = Annotated[int, Field(ge=0)] | tuple[int, int]
@@ -16,7 +18,9 @@ Weighting = Literal["uniform", "accuracy", "fitted"]
 Space = Literal["probabilities", "logits"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
+Initialise = Literal["random", "every_other", "first"] | tuple[Annotated[int, Field(ge=0)], ...]
 ArtefactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+_WIDTH_PER_HEAD = 32
 
 
 class Section(BaseModel):
@@ -69,6 +73,11 @@ class CrossEncoderConfig(Section):
             raise ValueError(f"a width that is a multiple of heads; {self.width} is none of {self.heads}")
         return self
 
+    @property
+    def attention_heads(self) -> int:
+        """Heads as asked for, or the default."""
+        return self.heads or max(1, self.width // _WIDTH_PER_HEAD)
+
 
 class BiEncoderConfig(Section):
     """Encodes query and passage apart with one transformer and compares the two vectors."""
@@ -77,6 +86,11 @@ class BiEncoderConfig(Section):
     layers: int = Field(1, ge=1)
     width: int = Field(128, ge=8)
     dropout: Fraction = 0.1
+
+    @property
+    def attention_heads(self) -> int:
+        """One per 32 of width."""
+        return max(1, self.width // _WIDTH_PER_HEAD)
 
 
 class BiLSTMConfig(Section):
@@ -175,6 +189,24 @@ class StudentConfig(Section):
 
     model: ModelConfig
     training: TrainingConfig = Field(default_factory=lambda: TrainingConfig(learning_rate=2e-3))
+    initialise: Initialise = Field(
+        "random",
+        description="blocks of a teacher to start from: every_other (0, 2, ...), first, or their numbers, bottom "
+        "first, such as [0, 3]; embeddings, final norm and golden head come along; the plain student stays random",
+    )
+    initialise_from: str = Field(
+        "paired",
+        description="whose blocks: a teacher's name, best (on validation), or paired: a student with one teacher "
+        "starts from that one, the others from the best",
+    )
+
+    @field_validator("initialise", mode="before")
+    @classmethod
+    def _names_blocks(cls, value: Any) -> Any:
+        numbers = isinstance(value, list | tuple) and all(type(one) is int and one >= 0 for one in value)
+        if not (numbers and value) and value not in ("random", "every_other", "first"):
+            raise ValueError("random, every_other, first or a list of the teacher's block numbers, such as [0, 3]")
+        return value
 
 
 class Stage1Config(TrainingConfig):
@@ -190,6 +222,17 @@ class Stage2Config(TrainingConfig):
 
     epochs: int = Field(4, ge=1)
     learning_rate: float = Field(5e-4, gt=0)
+
+
+class HiddenConfig(Section):
+    """A loss on hidden states beside that on logits; it runs the teachers within every step of both stages."""
+
+    loss: Literal["none", "cosine", "mse", "attention_relation"] = Field(
+        "none",
+        description="cosine or mse of the last hidden states, through a learned projection where widths differ; "
+        "attention_relation (MiniLM) of the last block, for cross_encoders with equally many heads",
+    )
+    weight: float = Field(1.0, gt=0, description="of this loss, which is added to the blend of hard and soft loss")
 
 
 class DistillConfig(Section):
@@ -210,6 +253,7 @@ class DistillConfig(Section):
         "accuracy on the validation rows; or fitted: least NLL there",
     )
     average: Space = Field("probabilities", description="what ensembles and one_avg_on_one average")
+    hidden: HiddenConfig = Field(default_factory=HiddenConfig)
     stage1: Stage1Config = Field(default_factory=lambda: Stage1Config())
     stage2: Stage2Config = Field(default_factory=lambda: Stage2Config())
 
@@ -282,6 +326,9 @@ class Config(Section):
                     f"distill.{where}.accumulate: found {stage.accumulate}, expected 1 with distill.soft_loss dist, "
                     "which compares all rows of a batch; change either"
                 )
+        models = {teacher.name: teacher.model for teacher in self.teachers}
+        check_initialise(self.student.initialise, self.student.initialise_from, self.student.model, models)
+        check_hidden(self.distill.hidden.loss, self.scaling.strategy, self.student.model, models)
         if self.scaling.most_workers > self.data.streams:
             raise ValueError(
                 f"scaling.workers: found {self.scaling.most_workers}, expected at most data.streams "

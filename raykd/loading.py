@@ -17,6 +17,7 @@ from raykd.config import (
     CustomModelConfig,
     DataConfig,
     DistillConfig,
+    HiddenConfig,
     ScalingConfig,
     Section,
     Stage1Config,
@@ -163,7 +164,7 @@ def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
         return set(MODEL_TYPES.get(model_type, CustomModelConfig).model_fields)
     sections: dict[str, type[Section]] = {
         "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
-        "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig,
+        "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig, "hidden": HiddenConfig,
         "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
     }  # fmt: skip
     name = next((str(part) for part in reversed(parents) if isinstance(part, str)), "")

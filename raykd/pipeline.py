@@ -9,15 +9,15 @@ import yaml
 
 from raykd.artifacts import EVALUATION, EXAMPLES, RunDirectory, fingerprint, logits_folder, teacher_folder
 from raykd.cluster import connect, lanes_for
-from raykd.config import Config, DistillConfig
+from raykd.config import Config
 from raykd.console import Console
+from raykd.distill.inheritance import AVERAGING, student_settings, teachers_read
 from raykd.distill.recipes import Student, students
 from raykd.lease import Lease
 from raykd.schedule import Step, covered_seconds, unfinished
 
 _FORMAT = 1  # Raise it when a step's output changes for the same settings.
 _SCHEMA = 1  # of evaluation.json
-_AVERAGING = {"weighting", "average"}  # of the settings of the distillation: how several models become one
 _HOW_IT_IS_READ = {"cache", "read_tasks", "prefetch"}  # of the settings of the data: the batches stay the same
 
 Facts = dict[str, Any]
@@ -158,20 +158,12 @@ def plan(config: Config) -> list[Step]:
     # Students of all teachers are the last that can start: let them not wait for the others.
     for student in sorted(students(config.distill.recipes, teachers), key=lambda student: -len(student.teachers)):
         needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
-        distill = _read_by(student, config.distill)
-        add(student.folder, partial(_train_student, config, student), needs, config.student.model_dump(), distill)
+        needs += [teacher_folder(name) for name in teachers_read(config, student)]
+        add(student.folder, partial(_train_student, config, student), needs, *student_settings(config, student))
     everything = [step.name for step in steps if step.name != EXAMPLES]
-    averaged = config.distill.model_dump(include=_AVERAGING)
+    averaged = config.distill.model_dump(include=AVERAGING)
     add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, averaged, trains=False)
     return steps
-
-
-def _read_by(student: Student, distill: DistillConfig) -> Facts | None:
-    """The settings of the distillation that this student depends on."""
-    if not student.teachers:
-        return None
-    others = {"recipes"} if student.recipe.average else {"recipes", *_AVERAGING}
-    return distill.model_dump(exclude=others if distill.soft_loss == "dkd" else {*others, "dkd_weights"})
 
 
 # The work of each step. It runs in a lane, so TensorFlow is imported there and not by the driver.

@@ -8,13 +8,15 @@ from typing import Any
 from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
 from raykd.config import Config, ModelConfig, TrainingConfig
 from raykd.data.shards import Manifest, read_manifest
+from raykd.distill.inheritance import starting_teacher
 from raykd.distill.recipes import Student, students
 from raykd.distill.weighting import teacher_weights
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
 from raykd.train.checkpoint import load_weights, save_weights
-from raykd.train.job import Report, TrainJob
+from raykd.train.job import Blocks, HiddenLoss, Report, Trained, TrainJob
 from raykd.train.launch import launch
+from raykd.transfer import blocks_of
 
 _HARD_LABELS = Objective()
 
@@ -41,10 +43,13 @@ def teacher_job(config: Config, name: str, manifest: Manifest) -> TrainJob:
     return _job(config, folder, model_spec(teacher.model, manifest), teacher.training, ("train",))
 
 
-def student_jobs(config: Config, student: Student, manifest: Manifest, run: RunDirectory) -> list[TrainJob]:
+def student_jobs(
+    config: Config, student: Student, manifest: Manifest, run: RunDirectory, start: str | None = None
+) -> list[TrainJob]:
     """The student's runs in order: one on hard labels, or stage 1 (if it has epochs) and stage 2.
 
     Averaged teachers are weighed here, on their logits of the validation split.
+    Args: start: the teacher that gives its blocks to the first run; None for a random start.
     """
     model = model_spec(config.student.model, manifest, student.heads)
     if not student.teachers:
@@ -72,7 +77,27 @@ def student_jobs(config: Config, student: Student, manifest: Manifest, run: RunD
         distill.alpha,
         initial,
     )
-    return [*jobs, stage2]
+    first, *rest = (replace(job, hidden=_hidden(config, student, manifest)) for job in (*jobs, stage2))
+    return [replace(first, blocks=_blocks(config, start, manifest)), *rest]
+
+
+def _trained(config: Config, teacher: str, manifest: Manifest) -> Trained:
+    return Trained(teacher_folder(teacher), model_spec(config.teacher(teacher).model, manifest))
+
+
+def _blocks(config: Config, start: str | None, manifest: Manifest) -> Blocks | None:
+    if start is None:
+        return None
+    student = config.student
+    return Blocks(_trained(config, start, manifest), blocks_of(student.initialise, student.model))
+
+
+def _hidden(config: Config, student: Student, manifest: Manifest) -> HiddenLoss | None:
+    hidden = config.distill.hidden
+    if hidden.loss == "none":
+        return None
+    teachers = tuple(_trained(config, name, manifest) for name in student.teachers)
+    return HiddenLoss(hidden.loss, hidden.weight, teachers)
 
 
 def _objective(config: Config, student: Student, run: RunDirectory, manifest: Manifest) -> Objective:
@@ -124,7 +149,7 @@ def train_teacher(config: Config, name: str, run: RunDirectory, report: Report) 
 def train_student(config: Config, student: Student, run: RunDirectory, report: Report) -> dict[str, Any]:
     """Train a student through its stages; a finished stage is not repeated. Returns: as `train_teacher`."""
     begun = time.perf_counter()
-    jobs = student_jobs(config, student, read_manifest(run), run)
+    jobs = student_jobs(config, student, read_manifest(run), run, starting_teacher(config, student, run))
     for job in jobs:
         launch(job, run, report, config.scaling)
     save_weights(run, student.folder, load_weights(run, jobs[-1].folder))

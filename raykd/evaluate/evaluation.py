@@ -12,6 +12,7 @@ from raykd.artifacts import EVALUATION, RunDirectory, teacher_folder
 from raykd.config import Config
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest, read_manifest
+from raykd.distill.inheritance import best_teacher
 from raykd.distill.recipes import MANY_ON_MANY, ONE_ON_ONE, students
 from raykd.distill.stages import model_spec
 from raykd.distill.weighting import labelled_validation_rows, teacher_weights
@@ -56,14 +57,6 @@ def entries(config: Config, best_teacher: str) -> list[Entry]:
             folders = tuple(student.folder for student in trained)
             lines.append(Entry("ensemble/many_on_many", "student_ensemble", recipe, folders))
     return lines
-
-
-def best_teacher(config: Config, run: RunDirectory) -> str:
-    """The teacher with the highest validation accuracy; the first of equals."""
-    return max(
-        (teacher.name for teacher in config.teachers),
-        key=lambda name: float(run.facts(teacher_folder(name))["validation_accuracy"]),
-    )
 
 
 def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any]:

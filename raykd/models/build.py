@@ -25,6 +25,7 @@ _TEXT: dict[str, Callable[..., keras.Model]] = {
 _FEATURES: dict[str, Callable[..., keras.Model]] = {"mlp": features.mlp, "cnn": features.cnn}
 
 
+HEADS = "heads"  # Name of the last layer with weights; head 0 has the first `classes` of its outputs.
 _TABLES = ("tokens", "positions", "marks")  # of TextEmbedding
 
 
@@ -57,7 +58,7 @@ def build(spec: ModelSpec, seed: int, precision: str = "float32") -> keras.Model
         body = _body(spec)
     finally:
         keras.config.set_dtype_policy(usual)
-    outputs = keras.layers.Dense(spec.heads * spec.classes, name="heads", dtype="float32")(body.output)
+    outputs = keras.layers.Dense(spec.heads * spec.classes, name=HEADS, dtype="float32")(body.output)
     logits_BKC = keras.layers.Reshape((spec.heads, spec.classes), name="logits", dtype="float32")(outputs)
     return keras.Model(body.input, logits_BKC)
 

@@ -12,12 +12,6 @@ from raykd.config import BiEncoderConfig, BiLSTMConfig, CrossEncoderConfig
 from raykd.data.encoding import PAD_ID, InputSpec
 from raykd.models.transformer import TextEmbedding, TransformerBlock, encode, segments
 
-_WIDTH_PER_HEAD = 32
-
-
-def _heads(width: int, asked: int | None = None) -> int:
-    return asked or max(1, width // _WIDTH_PER_HEAD)
-
 
 @keras.saving.register_keras_serializable(package="raykd")
 class TokenMask(keras.layers.Layer):
@@ -68,7 +62,7 @@ def cross_encoder(config: CrossEncoderConfig, inputs: InputSpec) -> keras.Model:
     ids = keras.Input((None,), dtype="int32", name="inputs")
     mask = TokenMask()(ids)
     embedding = TextEmbedding(inputs.vocabulary, inputs.length, config.width)
-    blocks = [TransformerBlock(_heads(config.width, config.heads), config.dropout) for _ in range(config.layers)]
+    blocks = [TransformerBlock(config.attention_heads, config.dropout) for _ in range(config.layers)]
     states = encode(ids, embedding, blocks, mask)
     pooled = keras.layers.Concatenate()([states[:, 0], MaskedPool("mean")(states, mask)])
     return keras.Model(ids, pooled)
@@ -78,7 +72,7 @@ def bi_encoder(config: BiEncoderConfig, inputs: InputSpec) -> keras.Model:
     """Ids [B, L] -> the two texts' means u and v, encoded apart, as [u, v, |u - v|, u * v], [B, 4 * width]."""
     ids = keras.Input((None,), dtype="int32", name="inputs")
     embedding = TextEmbedding(inputs.vocabulary, inputs.length, config.width, mark_matches=False)
-    blocks = [TransformerBlock(_heads(config.width), config.dropout) for _ in range(config.layers)]
+    blocks = [TransformerBlock(config.attention_heads, config.dropout) for _ in range(config.layers)]
     states = embedding(ids)
     masks = [TokenMask(segment)(ids) for segment in (0, 1)]
     means = []

@@ -111,11 +111,19 @@ class TransformerBlock(keras.layers.Layer):
         batch, length, width = ops.shape(states)[0], ops.shape(states)[1], states.shape[-1]
         return ops.reshape(layer(ops.reshape(states, (-1, width))), (batch, length, layer.units))
 
+    def attention_of(self, states: Any) -> Any:
+        """Query, key and value that the block makes of its input [B, L, W], unscaled: [3, B, H, L, D]."""
+        return self._query_key_value(self.attention_norm(states), ops.shape(states)[0], ops.shape(states)[1])
+
+    def _query_key_value(self, states_BLW: Any, batch: Any, length: Any) -> Any:
+        depth = states_BLW.shape[-1] // self.heads
+        mixed = self._flat(self.query_key_value, states_BLW)
+        return ops.transpose(ops.reshape(mixed, (batch, length, 3, self.heads, depth)), (2, 0, 3, 1, 4))
+
     def _attend(self, states_BLW: Any, mask_BL: Any) -> Any:
         batch, length, width = ops.shape(states_BLW)[0], ops.shape(states_BLW)[1], states_BLW.shape[-1]
         depth = width // self.heads
-        mixed = self._flat(self.query_key_value, states_BLW)
-        mixed = ops.transpose(ops.reshape(mixed, (batch, length, 3, self.heads, depth)), (2, 0, 3, 1, 4))
+        mixed = self._query_key_value(states_BLW, batch, length)
         query_BHLD, key_BHLD, value_BHLD = mixed[0] * depth**-0.5, mixed[1], mixed[2]
         scores_BHLL = ops.matmul(query_BHLD, ops.transpose(key_BHLD, (0, 1, 3, 2)))
         scores_BHLL += ops.where(mask_BL, 0.0, -1e9)[:, None, None, :]

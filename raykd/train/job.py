@@ -20,6 +20,31 @@ Report = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
+class Trained:
+    """A trained model: the folder of its weights, and what it is."""
+
+    folder: str
+    model: ModelSpec
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A teacher's blocks to start from: for each block of the student the number of the teacher's, bottom first."""
+
+    teacher: Trained
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class HiddenLoss:
+    """A loss on hidden states, of this weight, against each of these teachers: it runs them in every step."""
+
+    loss: str
+    weight: float
+    teachers: tuple[Trained, ...]
+
+
+@dataclass(frozen=True)
 class TrainJob:
     """One training run of one model.
 
@@ -28,6 +53,8 @@ class TrainJob:
         splits: the splits whose rows train, in order.
         logits: folders of the teachers' logits, in the order of the heads; empty for hard labels alone.
         initial: folder of the weights to start from; None draws them with `seed`.
+        blocks: what to take over from a teacher at the start, the rest is drawn; None with `initial`.
+        hidden: the loss on hidden states, or None.
         keep_best: keep the epoch with the best validation loss and stop early; else keep the last.
     """
 
@@ -43,6 +70,8 @@ class TrainJob:
     logits: tuple[str, ...] = ()
     initial: str | None = None
     keep_best: bool = True
+    blocks: Blocks | None = None
+    hidden: HiddenLoss | None = None
 
     def order(self, manifest: Manifest) -> Order:
         """The order in which its rows are read."""

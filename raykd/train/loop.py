@@ -10,6 +10,7 @@ import tensorflow as tf
 from raykd.artifacts import RunDirectory
 from raykd.data.shards import Manifest
 from raykd.models.build import build
+from raykd.models.initialise import from_blocks
 from raykd.train import checkpoint as checkpoints
 from raykd.train.batches import dataset
 from raykd.train.checkpoint import Checkpoint, Progress, assign, values_of
@@ -61,9 +62,11 @@ def train(
     take_steps = executor(job, run, manifest, place, program, 0 if saved is None else saved.progress.step, total_steps)
     weights = _initial_weights(job, run)
     program.start(job, total_steps * place.updates_per_step, weights)
+    if program.imitation is not None:
+        program.imitation.start(job, run)
     progress, best = Progress(), weights
     if saved is not None:
-        assign(program.model.variables, saved.model, job.folder)
+        assign(program.variables, saved.model, job.folder)
         assign(program.optimizer.variables, saved.optimizer, job.folder)
         progress, best = saved.progress, saved.best
     validation = Validation(job, run, manifest, place)
@@ -81,6 +84,8 @@ def train(
             _save(job, run, program, place, progress, best)
     if place.writes:
         checkpoints.save_weights(run, job.folder, best)
+        if program.imitation is not None:
+            program.imitation.publish(job, run)
         run.write_json(f"{job.folder}/history.json", progress.history)
         checkpoints.delete_checkpoints(run, job.folder)
 
@@ -97,7 +102,7 @@ def _save(
 ) -> None:
     """Write a checkpoint, and let every worker know that it is there."""
     if place.writes:
-        model, optimizer = values_of(program.model.variables), values_of(program.optimizer.variables)
+        model, optimizer = values_of(program.variables), values_of(program.optimizer.variables)
         state = Checkpoint(progress, model, optimizer, best)
         checkpoints.save_checkpoint(run, job.folder, state, job.training.keep_checkpoints)
     if place.published is not None:
@@ -106,7 +111,7 @@ def _save(
 
 
 def _initial_weights(job: TrainJob, run: RunDirectory) -> checkpoints.Values:
-    """Drawn with the job's seed, or those of an earlier training with this job's seeds for dropout."""
+    """Drawn with the job's seed, or a teacher's blocks, or an earlier training's with this job's seeds for dropout."""
     fresh = build(job.model, job.seed)
     if job.initial is not None:
         earlier = checkpoints.load_weights(run, job.initial)
@@ -114,6 +119,10 @@ def _initial_weights(job: TrainJob, run: RunDirectory) -> checkpoints.Values:
         trained = {id(variable) for variable in fresh.weights}
         return [old if id(variable) in trained else new
                 for variable, old, new in zip(fresh.variables, earlier, drawn, strict=True)]  # fmt: skip
+    if job.blocks is not None:
+        teacher = job.blocks.teacher
+        values = checkpoints.load_weights(run, teacher.folder)
+        return from_blocks(teacher.model, values, job.model, values_of(fresh.variables), job.blocks.numbers)
     return values_of(fresh.variables)
 
 

@@ -16,8 +16,10 @@ import tensorflow as tf
 from raykd.artifacts import fingerprint
 from raykd.config import TrainingConfig
 from raykd.models.build import build
+from raykd.models.hidden import Hidden
 from raykd.train.batches import trimmed
 from raykd.train.checkpoint import Values, assign, values_of
+from raykd.train.imitation import Imitation
 from raykd.train.job import TrainJob
 from raykd.train.strategy import Place
 
@@ -87,7 +89,11 @@ class Program:
             self._rate = _WarmupCosine()
             self._alpha, self._temperature = (tf.Variable(1.0, trainable=False) for _ in range(2))
             self.optimizer = _optimizer(training, self._rate)
-            self.optimizer.build(self.model.trainable_variables)
+            self.imitation = None if job.hidden is None else Imitation(job, self.model)
+            beside = [] if self.imitation is None else self.imitation.variables
+            self._trained = [*self.model.trainable_variables, *beside]
+            self.optimizer.build(self._trained)
+        self.variables = [*self.model.variables, *beside]  # A checkpoint holds them all.
         self._fresh_optimizer = values_of(self.optimizer.variables)
         self._alone = place.strategy.num_replicas_in_sync == 1
         self._gathers = job.objective.needs_batch and bool(job.logits) and not self._alone
@@ -137,7 +143,7 @@ class Program:
             # One message: beside the computation its delay counts, not its length.
             summed = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([gradient, [loss, rows]], axis=0))
             gradient, loss, rows = summed[:-2], summed[-2], summed[-1]
-        variables = self.model.trainable_variables
+        variables = self._trained
         pieces = tf.split(gradient, [math.prod(variable.shape) for variable in variables])
         shaped = [tf.reshape(piece, variable.shape) for piece, variable in zip(pieces, variables, strict=True)]
         self.optimizer.apply(shaped, variables)
@@ -154,16 +160,26 @@ class Program:
         return loss, rows, gradient
 
     def _gradient_of(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        sources = [variable.value for variable in self.model.trainable_variables]
+        sources = [variable.value for variable in self._trained]
+        targets = [] if self.imitation is None else self.imitation.targets(batch["inputs"])
         with tf.GradientTape() as tape:
-            logits_BKC = self.model(batch["inputs"], training=True)
+            logits_BKC, hidden = self._forward(batch["inputs"])
             teachers_BNC = batch.get("teacher_logits")
             loss_B = self._loss(batch["label"], logits_BKC, teachers_BNC, batch["weight"])
+            if self.imitation is not None:
+                loss_B += self.imitation.loss(targets, hidden)
             loss = tf.reduce_sum(loss_B * batch["weight"])
             scaled = self.optimizer.scale_loss(loss / self._batch_size)
         gradients = tape.gradient(scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         vector = tf.concat([tf.reshape(tf.convert_to_tensor(gradient), [-1]) for gradient in gradients], axis=0)
         return loss, tf.reduce_sum(batch["weight"]), vector
+
+    def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, Hidden | None]:
+        """The student's logits, and its hidden states where they are imitated."""
+        if self.imitation is None:
+            return self.model(inputs, training=True), None
+        hidden = self.imitation.forward(inputs)
+        return hidden.logits, hidden
 
     def _loss(
         self, labels_B: tf.Tensor, logits_BKC: tf.Tensor, teachers_BNC: tf.Tensor | None, weights_B: tf.Tensor
@@ -210,7 +226,8 @@ def _optimizer(training: TrainingConfig, rate: _WarmupCosine) -> Any:
 def program_for(job: TrainJob, place: Place) -> Program:
     """The program of this job's shape, compiled when it first runs in this process."""
     shape = job.training.model_dump(include=_SHAPING)
-    key = fingerprint(job.model.key, vars(job.objective), len(job.logits), shape, type(place.strategy).__name__)
+    hidden = job.hidden and (job.hidden.loss, [teacher.model.key for teacher in job.hidden.teachers])
+    key = fingerprint(job.model.key, vars(job.objective), len(job.logits), shape, type(place.strategy).__name__, hidden)
     if key not in _PROGRAMS:
         _PROGRAMS[key] = Program(job, place)
     return _PROGRAMS[key]

@@ -11,9 +11,11 @@ from raykd.data.encoding import InputSpec
 from raykd.data.shards import Manifest, Shard, hash_ids, write_table
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
-from raykd.train.job import TrainJob
+from raykd.train.job import HiddenLoss, Trained, TrainJob
 
 INPUTS = InputSpec("features", length=6, dtype="float32")
+TEACHER = Trained("teachers/a", ModelSpec(MLPConfig(type="mlp", hidden=[5]), INPUTS, classes=2))
+IMITATION = HiddenLoss("mse", 0.5, (TEACHER,))
 
 
 def write_examples(run_directory: RunDirectory) -> Manifest:
@@ -36,6 +38,14 @@ def write_examples(run_directory: RunDirectory) -> Manifest:
     found = Manifest(2, INPUTS, tuple(shards))
     found.save(run_directory)
     return found
+
+
+def write_teacher(run_directory: RunDirectory) -> None:
+    """Weights of `TEACHER`, whose last layer is narrower than the student's."""
+    from raykd.models.build import build
+    from raykd.train.checkpoint import save_weights, values_of
+
+    save_weights(run_directory, TEACHER.folder, values_of(build(TEACHER.model, seed=9).variables))
 
 
 def small_job(folder: str, **changes: Any) -> TrainJob:

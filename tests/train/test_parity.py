@@ -9,7 +9,7 @@ import ray.train
 from bodies import batch_normalised
 from ray.train import RunConfig
 from ray.train.tensorflow import TensorflowTrainer
-from small import ignore, small_job
+from small import IMITATION, ignore, small_job
 
 from raykd.artifacts import RunDirectory, logits_folder
 from raykd.config import CustomModelConfig, MLPConfig, ScalingConfig, TrainingConfig
@@ -30,6 +30,7 @@ TOLERANCE = {
     "streamed": 1e-5,
     "stopped_early": 1e-5,
     "whole_batch": 1e-5,
+    "imitating": 1e-5,
 }
 
 
@@ -46,6 +47,7 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         "streamed": {**sgd, "epochs": 15},
         "stopped_early": {**sgd, "learning_rate": 3.0, "patience": 1},
         "whole_batch": {**sgd, "jit_compile": True},
+        "imitating": sgd,
     }
     plain = MLPConfig(type="mlp", hidden=[8])
     jobs = {}
@@ -56,7 +58,8 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         if name == "whole_batch":
             # Its correlations are of columns, over the rows of all replicas.
             job = replace(job, objective=Objective("dist"), logits=(logits_folder("a"),), alpha=0.8)
-        jobs[name] = replace(job, model=replace(job.model, config=model), data=data)
+        hidden = IMITATION if name == "imitating" else None
+        jobs[name] = replace(job, model=replace(job.model, config=model), data=data, hidden=hidden)
     return jobs
 
 
@@ -90,10 +93,11 @@ def _on_two_workers(run: RunDirectory) -> None:
 
 @pytest.fixture(scope="module")
 def trained(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    from small import write_examples
+    from small import write_examples, write_teacher
 
     run = RunDirectory.at(str(tmp_path_factory.mktemp("parity")), "run")
     write_examples(run)
+    write_teacher(run)
     for job in _jobs("one").values():
         launch(job, run, ignore, ScalingConfig())
     ray.get(_mirrored.remote(run))
