@@ -17,6 +17,7 @@ from raykd.pipeline import plan
 TEXT = {"type": "cross_encoder", "layers": 2, "width": 8}
 PAIRED, TOGETHER, ALONE = Student(MANY_ON_MANY, ("b",)), Student(TMKD, ("a", "b", "c")), Student(PLAIN, ())
 MANIFEST = Manifest(2, InputSpec("tokens", 16, "int32", 60), (Shard("train", 0, 8, ""), Shard("unlabelled", 0, 8, "")))
+RUN = RunDirectory("unread")
 
 
 def _config(initialise: Any = "random", initialise_from: str = "paired", **hidden: Any) -> Config:
@@ -91,7 +92,7 @@ def test_two_ways_to_say_the_same_are_one() -> None:
 
 
 def test_the_first_stage_starts_from_blocks_and_both_imitate() -> None:
-    stage1, stage2 = student_jobs(_config([1], loss="mse", weight=0.5), TOGETHER, MANIFEST, "c")
+    stage1, stage2 = student_jobs(_config([1], loss="mse", weight=0.5), TOGETHER, MANIFEST, RUN, "c")
     assert stage1.blocks is not None
     assert (stage1.blocks.teacher.folder, stage1.blocks.numbers) == ("teachers/c", (1,))
     assert stage1.blocks.teacher.model.config.layers == 2
@@ -105,11 +106,11 @@ def test_the_first_stage_starts_from_blocks_and_both_imitate() -> None:
 def test_without_stage_1_the_second_starts_from_blocks() -> None:
     config = _config([1])
     distill = config.distill.model_copy(update={"stage1": config.distill.stage1.model_copy(update={"epochs": 0})})
-    [stage2] = student_jobs(config.model_copy(update={"distill": distill}), PAIRED, MANIFEST, "b")
+    [stage2] = student_jobs(config.model_copy(update={"distill": distill}), PAIRED, MANIFEST, RUN, "b")
     assert stage2.blocks is not None
     assert stage2.initial is None
 
 
 def test_the_plain_student_takes_nothing_over() -> None:
-    [job] = student_jobs(_config("first", loss="mse"), ALONE, MANIFEST)
+    [job] = student_jobs(_config("first", loss="mse"), ALONE, MANIFEST, RUN)
     assert (job.blocks, job.hidden) == (None, None)
