@@ -22,7 +22,7 @@ from raykd.train.job import TrainJob
 from raykd.train.strategy import Place
 
 _PROGRAMS: dict[str, "Program"] = {}
-_SHAPING = {"batch_size", "clip_norm", "weight_decay", "jit_compile", "optimizer", "precision", "accumulate"}
+_SHAPING = {"batch_size", "clip_norm", "weight_decay", "jit_compile", "optimizer", "precision", "accumulate", "augment"}
 
 Batch = dict[str, tf.Tensor]
 
@@ -81,6 +81,7 @@ class Program:
         self._batch_size = training.batch_size // place.updates_per_step
         self._accumulate = training.accumulate
         self._objective = job.objective
+        self._augmentation = job.augmentation
         self._place = place
         with place.strategy.scope():
             self.model = build(job.model, 0, training.precision)
@@ -116,7 +117,10 @@ class Program:
                 batch = next(batches)
             with tf.control_dependencies(tf.nest.flatten(batch)):
                 waited += tf.timestamp() - asked
-            step_loss, step_rows = self._place.strategy.run(self._update, args=(trimmed(batch),))
+            batch = trimmed(batch)
+            if self._augmentation is not None:
+                batch = self._augmentation(batch)  # Here a stream's rows are still together, in any strategy.
+            step_loss, step_rows = self._place.strategy.run(self._update, args=(batch,))
             # Sums over all replicas: equal in each of them.
             step_loss, step_rows = (
                 self._place.strategy.experimental_local_results(total)[0] for total in (step_loss, step_rows)
@@ -157,6 +161,12 @@ class Program:
             logits_BKC = self.model(batch["inputs"], training=True)
             teachers_BNC = batch.get("teacher_logits")
             loss_B = self._objective(batch["label"], logits_BKC, teachers_BNC, self._alpha, self._temperature)
+            if "partner_label" in batch:
+                # Cross-entropy is linear in the label: this is that of the mixed one.
+                other_B = self._objective(
+                    batch["partner_label"], logits_BKC, teachers_BNC, self._alpha, self._temperature
+                )
+                loss_B = batch["share"] * loss_B + (1.0 - batch["share"]) * other_B
             loss = tf.reduce_sum(loss_B * batch["weight"])
             scaled = self.optimizer.scale_loss(loss / self._batch_size)
         gradients = tape.gradient(scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -183,7 +193,8 @@ def _optimizer(training: TrainingConfig, rate: _WarmupCosine) -> Any:
 def program_for(job: TrainJob, place: Place) -> Program:
     """The program of this job's shape, compiled when it first runs in this process."""
     shape = job.training.model_dump(include=_SHAPING)
-    key = fingerprint(job.model.key, vars(job.objective), len(job.logits), shape, type(place.strategy).__name__)
+    mixed = job.augmentation.rows_per_stream if job.augmentation else None
+    key = fingerprint(job.model.key, vars(job.objective), len(job.logits), shape, mixed, type(place.strategy).__name__)
     if key not in _PROGRAMS:
         _PROGRAMS[key] = Program(job, place)
     return _PROGRAMS[key]

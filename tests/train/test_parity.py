@@ -28,6 +28,7 @@ TOLERANCE = {
     "batch_normalised": 1e-5,
     "streamed": 1e-5,
     "stopped_early": 1e-5,
+    "mixed": 1e-5,
 }
 
 
@@ -43,6 +44,7 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         "batch_normalised": sgd,
         "streamed": {**sgd, "epochs": 15},
         "stopped_early": {**sgd, "learning_rate": 3.0, "patience": 1},
+        "mixed": {**sgd, "accumulate": 2, "augment": {"mixup": 0.5}},
     }
     plain = MLPConfig(type="mlp", hidden=[8])
     jobs = {}
