@@ -27,7 +27,7 @@ def _root() -> None:
 @app.command()
 def run(
     config: Annotated[
-        str, typer.Argument(help="YAML file, or a packaged configuration: quickstart, digits.")
+        str, typer.Argument(help="YAML file, or a packaged configuration: quickstart, digits, mnist.")
     ] = "quickstart",
     set_: Annotated[
         list[str] | None,

@@ -66,6 +66,9 @@ class CrossEncoderConfig(Section):
     width: int = Field(128, ge=8)
     heads: int | None = Field(None, ge=1, description="default: one per 32 of width")
     dropout: Fraction = 0.1
+    stochastic_depth: float = Field(
+        0.0, ge=0, lt=1, description="chance that training skips the last block's branches; rises to it evenly"
+    )
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "CrossEncoderConfig":
@@ -154,6 +157,31 @@ ModelConfig = Annotated[
 ]
 
 
+class AugmentConfig(Section):
+    """Random changes to training rows, new in every epoch; all off by default.
+
+    A student's cached logits are those of the unchanged rows: in stages 1 and 2 this teaches it to answer as the
+    teacher does to the original, an approximation for changes that keep the meaning.
+    """
+
+    token_dropout: Fraction = Field(0.0, description="texts: chance that a token becomes [UNK]")
+    span_swap: Fraction = Field(0.0, description="texts: chance that two neighbouring spans of a text change places")
+    shift: int = Field(0, ge=0, description="square images: most pixels of a shift, to each side and up or down")
+    rotate: float = Field(0.0, ge=0, le=180, description="square images: most degrees of a rotation, either way")
+    mixup: float = Field(
+        0.0, ge=0, description="features: rows mix in pairs, labels too, by weights from Beta(mixup, mixup)"
+    )
+
+    def active(self) -> list[str]:
+        """Names of the changes that are on."""
+        return [name for name, value in self if value]
+
+
+_AUGMENTED = {
+    "token_dropout": "texts", "span_swap": "texts", "shift": "features", "rotate": "features", "mixup": "features",
+}  # fmt: skip
+
+
 class TrainingConfig(Section):
     """How one model is trained."""
 
@@ -173,6 +201,7 @@ class TrainingConfig(Section):
     accumulate: int = Field(1, ge=1, description="parts that a batch is cut into, to need less memory; one update")
     checkpoint_steps: int | None = Field(None, ge=1, description="steps between checkpoints; default: one per epoch")
     keep_checkpoints: int = Field(1, ge=1, description="checkpoints kept while training, the newest")
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
     seed: int | None = Field(None, ge=0, description="weights, dropout and row order; default: derived from `seed`")
 
 
@@ -320,6 +349,7 @@ class Config(Section):
                     f"{where}.accumulate: found {training.accumulate}, expected a divisor of batch_size / data.streams "
                     f"({rows}); change either"
                 )
+            _check_augment(f"{where}.augment", training, self.data)
         for where, stage in (("stage1", self.distill.stage1), ("stage2", self.distill.stage2)):
             if self.distill.soft_loss == "dist" and stage.accumulate > 1:
                 raise ValueError(
@@ -353,3 +383,20 @@ class Config(Section):
             "distill.stage1": self.distill.stage1,
             "distill.stage2": self.distill.stage2,
         }
+
+
+def _check_augment(where: str, training: TrainingConfig, data: DataConfig) -> None:
+    """Raises: ValueError for a change that these rows, or this stage, can't have."""
+    columns = "texts" if data.columns.text else "features" if data.columns.features else None
+    kind = {"docsqa": "texts", "digits": "features"}.get(data.source, columns)
+    for name in training.augment.active():
+        found = f"{where}.{name}: found {getattr(training.augment, name)}"
+        if kind and _AUGMENTED[name] != kind:
+            raise ValueError(f"{found}, but the data are {kind}, and it changes {_AUGMENTED[name]}; remove it")
+        if name == "mixup" and isinstance(training, Stage1Config | Stage2Config):
+            raise ValueError(f"{found}, but the teachers' logits are those of unmixed rows; remove it")
+        if name == "mixup" and training.batch_size == data.streams:
+            raise ValueError(
+                f"{found}, but each of the {data.streams} data.streams gives 1 row to a batch, and rows mix within a "
+                "stream; raise batch_size or lower data.streams"
+            )

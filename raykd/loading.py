@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from raykd.config import (
     MODEL_TYPES,
+    AugmentConfig,
     Columns,
     Config,
     CustomModelConfig,
@@ -166,6 +167,7 @@ def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
         "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig, "hidden": HiddenConfig,
         "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
+        "augment": AugmentConfig,
     }  # fmt: skip
     name = next((str(part) for part in reversed(parents) if isinstance(part, str)), "")
     keys = set(sections[name].model_fields)

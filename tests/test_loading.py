@@ -223,3 +223,50 @@ def test_custom_models_are_named_by_module_and_function():
 def test_a_config_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_config().distill.alpha = 0.1
+
+
+IMAGES = """
+data: {source: images, columns: {features: image}}
+teachers: [{name: a, model: {type: mlp}}]
+student: {model: {type: mlp}}
+"""
+
+
+@pytest.fixture
+def images(tmp_path):
+    path = tmp_path / "images.yaml"
+    path.write_text(IMAGES)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("teachers.a.training.augment.token_dropout=0.1",
+         "teachers.a.training.augment.token_dropout: found 0.1, but the data are features, and it changes texts; "
+         "remove it"),
+        ("distill.stage1.augment.mixup=0.2",
+         "distill.stage1.augment.mixup: found 0.2, but the teachers' logits are those of unmixed rows; remove it"),
+        ("distill.stage2.augment.mixup=0.2",
+         "distill.stage2.augment.mixup: found 0.2, but the teachers' logits are those of unmixed rows; remove it"),
+        ("student.training={batch_size: 8, augment: {mixup: 1}}",
+         "student.training.augment.mixup: found 1.0, but each of the 8 data.streams gives 1 row to a batch, and rows "
+         "mix within a stream; raise batch_size or lower data.streams"),
+        ("student.training.augment.shft=1", "student.training.augment.shft: unknown key; did you mean shift?"),
+        ("student.training.augment.rotate=-1",
+         "student.training.augment.rotate: found -1, expected: input should be greater than or equal to 0"),
+    ],
+)  # fmt: skip
+def test_changes_that_rows_or_stages_cannot_have_are_refused(images, override, problem):
+    assert error_of(images, override) == f"{images}: {problem}"
+
+
+def test_images_do_not_move_where_the_data_are_texts(job):
+    problem = "found 2, but the data are texts, and it changes features; remove it"
+    assert error_of(job, "distill.stage1.augment.shift=2") == f"{job}: distill.stage1.augment.shift: {problem}"
+    assert load_config(job, ["distill.stage1.augment.span_swap=0.5"]).distill.stage1.augment.active() == ["span_swap"]
+
+
+def test_teachers_and_the_plain_student_may_mix_rows(images):
+    config = load_config(images, ["teacher_defaults.training.augment.mixup=0.2", "student.training.augment.mixup=1"])
+    assert [training.augment.mixup for training in config.trainings().values()] == [0.2, 1.0, 0.0, 0.0]

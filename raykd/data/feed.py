@@ -25,7 +25,7 @@ class Feed:
     """Batches for one worker, of the streams `rank`, `rank + workers`, …
 
     Args: row_bytes: memory for one row; cached: keep every shard in memory after its first visit; tasks: Ray Data
-    tasks that read side by side, or 0 to read in the calling process.
+    tasks that read side by side, or 0 to read in the calling process; keyed: give every row a key for its own draws.
     """
 
     def __init__(
@@ -38,12 +38,14 @@ class Feed:
         tasks: int = 1,
         rank: int = 0,
         workers: int = 1,
+        keyed: bool = False,
     ) -> None:
         self._reader = reader
         self._order = order
         self._row_bytes = row_bytes
         self._tasks = tasks
         self._cached = cached
+        self._keyed = keyed
         self._streams = range(rank, order.streams, workers)
         # A stream may begin a shard before the batches have used up the last one.
         places = -(-len(reader.shards) // workers) if cached else _SHARDS_PER_STREAM * len(self._streams)
@@ -60,7 +62,7 @@ class Feed:
 
         Yields: `inputs` [batches, rows, length], `label` int32, `weight` float32 (0 in padding rows); for tokens
         `width` int32 [batches]: how much of the length the batch fills; with teachers `teacher_logits` float16
-        [batches, rows, teachers, classes]. rows = batch_size / workers.
+        [batches, rows, teachers, classes]; if keyed `key` uint64 (`Order.keys`). rows = batch_size / workers.
         """
         steps = self._order.steps_per_epoch
         incoming = self._visit(range(start // steps, start // steps + 1 if self._cached else -(-stop // steps)))
@@ -99,6 +101,8 @@ class Feed:
             if position != PADDING:
                 firsts[position] = self._blocks[self._key(epoch, int(position))].first
         arrays = self._store.gather(firsts[positions] + rows)
+        if self._keyed:
+            arrays["key"] = self._order.keys(epoch, window).reshape(positions.shape)
         if self._reader.inputs.kind != "tokens":
             return arrays
         widths = [self._reader.inputs.width(max(1, int(longest))) for longest in lengths.max(axis=1)]

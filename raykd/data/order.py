@@ -12,10 +12,11 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from raykd.data.draws import splitmix
 from raykd.data.shards import Shard
 
 WINDOW_BATCHES = 16
-_VISITS, _ROWS, _GROUPS = 1, 2, 3  # Each kind of draw has a seed of its own.
+_VISITS, _ROWS, _GROUPS, _KEYS = 1, 2, 3, 4  # Each kind of draw has a seed of its own.
 
 Window = NDArray[np.int64]
 """[batches, rows, 3]: position of the shard or `PADDING`, row in it, length of the row."""
@@ -67,6 +68,14 @@ class Order:
             held = np.concatenate(pieces)
             yield self._grouped(held[:window_rows], epoch, window)
             held = held[window_rows:]
+
+    def keys(self, epoch: int, window: Window) -> NDArray[np.uint64]:
+        """The state of each row's own generator (see `raykd.data.draws`) in this epoch, with the window's axes but one.
+
+        It depends on where the row stands in the shards, not on where in a batch or in which worker.
+        """
+        [start] = np.random.SeedSequence([self.seed, _KEYS, epoch]).generate_state(1, np.uint64)
+        return splitmix(start, (window[..., 0] << 32 | window[..., 1]).astype(np.uint64))
 
     def _grouped(self, rows: NDArray[np.int64], epoch: int, window: int) -> Window:
         """The window's rows cut into parts of like length, in an order that all streams share."""

@@ -62,7 +62,8 @@ def cross_encoder(config: CrossEncoderConfig, inputs: InputSpec) -> keras.Model:
     ids = keras.Input((None,), dtype="int32", name="inputs")
     mask = TokenMask()(ids)
     embedding = TextEmbedding(inputs.vocabulary, inputs.length, config.width)
-    blocks = [TransformerBlock(config.attention_heads, config.dropout) for _ in range(config.layers)]
+    skipped = [config.stochastic_depth * layer / config.layers for layer in range(1, config.layers + 1)]
+    blocks = [TransformerBlock(config.attention_heads, config.dropout, chance) for chance in skipped]
     states = encode(ids, embedding, blocks, mask)
     pooled = keras.layers.Concatenate()([states[:, 0], MaskedPool("mean")(states, mask)])
     return keras.Model(ids, pooled)

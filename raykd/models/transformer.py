@@ -73,12 +73,14 @@ class TextEmbedding(keras.layers.Layer):
 class TransformerBlock(keras.layers.Layer):
     """Self-attention and a GELU feed-forward of four times the width, each after a norm and added back.
 
+    Training leaves each of the two out of a row with chance `skipped`, and makes it louder where it stays, so that
+    prediction takes all of them (stochastic depth: Huang et al. 2016, eq. 2 and 5).
     Call: states [B, L, W], mask bool [B, L] (True: a token) -> [B, L, W].
     """
 
-    def __init__(self, heads: int, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, heads: int, dropout: float = 0.0, skipped: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout, self.skipped = heads, dropout, skipped
 
     def build(self, states_shape: Any, mask_shape: Any = None) -> None:
         """Create weights and sub-layers."""
@@ -90,6 +92,7 @@ class TransformerBlock(keras.layers.Layer):
         self.expand = keras.layers.Dense(4 * width, kernel_initializer=_initializer())
         self.contract = keras.layers.Dense(width, kernel_initializer=_initializer())
         self.drop = keras.layers.Dropout(self.dropout)
+        self.skip = keras.layers.Dropout(self.skipped, noise_shape=(None, 1, 1))  # one draw per row
         flat = (None, width)
         for layer in (self.query_key_value, self.attention_output, self.expand):
             layer.build(flat)
@@ -100,11 +103,11 @@ class TransformerBlock(keras.layers.Layer):
     def call(self, states: Any, mask: Any, training: bool = False) -> Any:
         """Attend and transform."""
         attended = self._attend(self.attention_norm(states), mask)
-        states_BLW = states + self.drop(attended, training=training)
+        states_BLW = states + self.skip(self.drop(attended, training=training), training=training)
         hidden = self._flat(self.expand, self.feed_forward_norm(states_BLW))
         # The tanh form: exact GELU becomes Erfc in ONNX, which onnxruntime refuses.
         hidden = self._flat(self.contract, ops.gelu(hidden, approximate=True))
-        return states_BLW + self.drop(hidden, training=training)
+        return states_BLW + self.skip(self.drop(hidden, training=training), training=training)
 
     def _flat(self, layer: keras.layers.Layer, states: Any) -> Any:
         """Apply a dense layer to [B * L, width]: one plain matrix product is faster than a batched one."""
@@ -133,7 +136,7 @@ class TransformerBlock(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "heads": self.heads, "dropout": self.dropout}
+        return {**super().get_config(), "heads": self.heads, "dropout": self.dropout, "skipped": self.skipped}
 
 
 def encode(inputs: Any, embedding: TextEmbedding, blocks: list[TransformerBlock], mask: Any) -> Any:

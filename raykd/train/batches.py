@@ -66,6 +66,8 @@ def signature(job: TrainJob, manifest: Manifest, rows: int) -> dict[str, tf.Tens
     }
     if inputs.kind == "tokens":
         signature["width"] = tf.TensorSpec((), tf.int32)
+    if job.augmentation is not None:
+        signature["key"] = tf.TensorSpec((rows,), tf.uint64)
     if job.logits:
         signature["teacher_logits"] = tf.TensorSpec((rows, len(job.logits), manifest.classes), tf.float16)
     return signature

@@ -12,6 +12,7 @@ from raykd.data.reader import Reader
 from raykd.data.shards import Manifest
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
+from raykd.train.augment import Augmentation
 
 _CACHED_BYTES = 256 << 20  # of a worker's part, that `cache: auto` keeps in memory
 
@@ -91,4 +92,13 @@ class TrainJob:
             tasks=self.data.read_tasks,
             rank=rank,
             workers=workers,
+            keyed=self.augmentation is not None,
         )
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """Changes to its rows, or None. Raises: InputError as `Augmentation`."""
+        if not self.training.augment.active():
+            return None
+        rows_per_stream = self.training.batch_size // self.data.streams
+        return Augmentation(self.training.augment, self.model.inputs, rows_per_stream)

@@ -24,7 +24,7 @@ from raykd.train.job import TrainJob
 from raykd.train.strategy import Place
 
 _PROGRAMS: dict[str, "Program"] = {}
-_SHAPING = {"batch_size", "clip_norm", "weight_decay", "jit_compile", "optimizer", "precision", "accumulate"}
+_SHAPING = {"batch_size", "clip_norm", "weight_decay", "jit_compile", "optimizer", "precision", "accumulate", "augment"}
 
 Batch = dict[str, tf.Tensor]
 
@@ -83,6 +83,7 @@ class Program:
         self._batch_size = training.batch_size // place.updates_per_step
         self._accumulate = training.accumulate
         self._objective = job.objective
+        self._augmentation = job.augmentation
         self._place = place
         with place.strategy.scope():
             self.model = build(job.model, 0, training.precision)
@@ -124,7 +125,10 @@ class Program:
                 batch = next(batches)
             with tf.control_dependencies(tf.nest.flatten(batch)):
                 waited += tf.timestamp() - asked
-            step_loss, step_rows = self._place.strategy.run(self._update, args=(trimmed(batch),))
+            batch = trimmed(batch)
+            if self._augmentation is not None:
+                batch = self._augmentation(batch)  # Here a stream's rows are still together, in any strategy.
+            step_loss, step_rows = self._place.strategy.run(self._update, args=(batch,))
             # Sums over all replicas: equal in each of them.
             step_loss, step_rows = (
                 self._place.strategy.experimental_local_results(total)[0] for total in (step_loss, step_rows)
@@ -166,6 +170,10 @@ class Program:
             logits_BKC, hidden = self._forward(batch["inputs"])
             teachers_BNC = batch.get("teacher_logits")
             loss_B = self._loss(batch["label"], logits_BKC, teachers_BNC, batch["weight"])
+            if "partner_label" in batch:
+                # Cross-entropy is linear in the label: this is that of the mixed one.
+                other_B = self._loss(batch["partner_label"], logits_BKC, teachers_BNC, batch["weight"])
+                loss_B = batch["share"] * loss_B + (1.0 - batch["share"]) * other_B
             if self.imitation is not None:
                 loss_B += self.imitation.loss(targets, hidden)
             loss = tf.reduce_sum(loss_B * batch["weight"])
@@ -227,7 +235,9 @@ def program_for(job: TrainJob, place: Place) -> Program:
     """The program of this job's shape, compiled when it first runs in this process."""
     shape = job.training.model_dump(include=_SHAPING)
     hidden = job.hidden and (job.hidden.loss, [teacher.model.key for teacher in job.hidden.teachers])
-    key = fingerprint(job.model.key, vars(job.objective), len(job.logits), shape, type(place.strategy).__name__, hidden)
+    mixed = job.augmentation.rows_per_stream if job.augmentation else None
+    objective, strategy = vars(job.objective), type(place.strategy).__name__
+    key = fingerprint(job.model.key, objective, len(job.logits), shape, strategy, hidden, mixed)
     if key not in _PROGRAMS:
         _PROGRAMS[key] = Program(job, place)
     return _PROGRAMS[key]

@@ -31,6 +31,7 @@ TOLERANCE = {
     "stopped_early": 1e-5,
     "whole_batch": 1e-5,
     "imitating": 1e-5,
+    "mixed": 1e-5,
 }
 
 
@@ -48,6 +49,7 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         "stopped_early": {**sgd, "learning_rate": 3.0, "patience": 1},
         "whole_batch": {**sgd, "jit_compile": True},
         "imitating": sgd,
+        "mixed": {**sgd, "accumulate": 2, "augment": {"mixup": 0.5}},
     }
     plain = MLPConfig(type="mlp", hidden=[8])
     jobs = {}
