@@ -97,7 +97,7 @@ def preview(config: Config) -> list[Planned]:
 
 def _planned(step: str, done: bool, config: Config, run: RunDirectory, rows: dict[str, int]) -> Planned:
     from raykd.data.shards import read_manifest
-    from raykd.distill.stages import model_of_step
+    from raykd.distill.stages import imitated_in_step, model_of_step
     from raykd.models.build import count_parameters, flops_per_position
 
     passes = _row_passes(step, config, rows)
@@ -107,7 +107,8 @@ def _planned(step: str, done: bool, config: Config, run: RunDirectory, rows: dic
         return Planned(step, done, passes)
     positions = manifest.inputs.length if manifest.inputs.kind == "tokens" else 1
     directions = 1 if step.startswith("logits/") else 3  # Backward costs twice as much as forward.
-    flops = float(directions * flops_per_position(spec) * positions * passes)
+    imitated = sum(flops_per_position(teacher) for teacher in imitated_in_step(config, step, manifest))
+    flops = float((directions * flops_per_position(spec) + imitated) * positions * passes)
     return Planned(step, done, passes, count_parameters(spec), flops)
 
 

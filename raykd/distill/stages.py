@@ -36,6 +36,13 @@ def model_of_step(config: Config, step: str, manifest: Manifest) -> ModelSpec | 
     return model_spec(config.student.model, manifest, heads[step]) if step in heads else None
 
 
+def imitated_in_step(config: Config, step: str, manifest: Manifest) -> list[ModelSpec]:
+    """The teachers that a step of the pipeline runs beside the model that it trains."""
+    wanted = students(config.distill.recipes, [teacher.name for teacher in config.teachers])
+    hidden = [_hidden(config, student, manifest) for student in wanted if student.folder == step]
+    return [teacher.model for loss in hidden if loss is not None for teacher in loss.teachers]
+
+
 def teacher_job(config: Config, name: str, manifest: Manifest) -> TrainJob:
     """A teacher learns from the labelled rows."""
     teacher = config.teacher(name)
@@ -94,7 +101,7 @@ def _blocks(config: Config, start: str | None, manifest: Manifest) -> Blocks | N
 
 def _hidden(config: Config, student: Student, manifest: Manifest) -> HiddenLoss | None:
     hidden = config.distill.hidden
-    if hidden.loss == "none":
+    if hidden.loss == "none" or not student.teachers:
         return None
     teachers = tuple(_trained(config, name, manifest) for name in student.teachers)
     return HiddenLoss(hidden.loss, hidden.weight, teachers)

@@ -10,7 +10,7 @@ from raykd.data.encoding import InputSpec
 from raykd.data.shards import Manifest, Shard
 from raykd.distill.inheritance import starting_teacher, student_settings, teachers_read
 from raykd.distill.recipes import MANY_ON_MANY, PLAIN, TMKD, Student
-from raykd.distill.stages import student_jobs
+from raykd.distill.stages import imitated_in_step, student_jobs
 from raykd.loading import parse_config
 from raykd.pipeline import plan
 
@@ -109,6 +109,15 @@ def test_without_stage_1_the_second_starts_from_blocks() -> None:
     [stage2] = student_jobs(config.model_copy(update={"distill": distill}), PAIRED, MANIFEST, RUN, "b")
     assert stage2.blocks is not None
     assert stage2.initial is None
+
+
+@pytest.mark.parametrize(
+    ("step", "models"),
+    [("students/many_on_one", 3), ("students/many_on_many/a", 1), ("students/plain", 0), ("teachers/a", 0)],
+)
+def test_models_run_beside_the_student(step: str, models: int) -> None:
+    assert len(imitated_in_step(_config(loss="cosine"), step, MANIFEST)) == models
+    assert imitated_in_step(_config(), step, MANIFEST) == []
 
 
 def test_the_plain_student_takes_nothing_over() -> None:
