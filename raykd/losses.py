@@ -75,7 +75,8 @@ class Objective:
     """How a student learns from hard labels and from teachers' logits.
 
     With one head, every teacher teaches it; with 1 + N heads, head 0 is golden and head i learns from
-    teacher i alone (Yang et al. 2020). `average` makes one teacher of all.
+    teacher i alone (Yang et al. 2020); with N > 1 heads there is none golden, for rows without labels.
+    `average` makes one teacher of all.
     """
 
     soft_loss: str = "kl"
@@ -99,9 +100,10 @@ class Objective:
         if self.average:
             teacher_logits_BNC = average_teachers(teacher_logits_BNC, temperature)[:, None]
         soft_loss = SOFT_LOSSES[self.soft_loss]
-        golden_only = logits_BKC.shape[1] == 1
+        heads, teachers = logits_BKC.shape[1], teacher_logits_BNC.shape[1]
+        golden = int(heads == teachers + 1)
         losses = [
-            soft_loss(teacher_logits_BNC[:, i], logits_BKC[:, 0 if golden_only else i + 1], temperature)
-            for i in range(teacher_logits_BNC.shape[1])
+            soft_loss(teacher_logits_BNC[:, i], logits_BKC[:, 0 if heads == 1 else i + golden], temperature)
+            for i in range(teachers)
         ]
         return tf.add_n(losses) / len(losses)

@@ -122,7 +122,7 @@ def _row_passes(step: str, config: Config, rows: dict[str, int]) -> int:
     if kind == "teachers":
         return rows["train"] * config.teacher(name).training.epochs
     if kind == "logits":
-        return rows["train"] + rows["unlabelled"]
+        return 0 if name in config.external else rows["train"] + rows["unlabelled"]
     if step == "students/plain":
         return rows["train"] * config.student.training.epochs
     if kind == "students":
@@ -135,7 +135,6 @@ def plan(config: Config) -> list[Step]:
     """Every step of the job, ingestion first, in the order of priority."""
     from raykd.data.sources import source_fingerprint
 
-    teachers = [teacher.name for teacher in config.teachers]
     data = config.data.model_dump(exclude=_HOW_IT_IS_READ)
     examples = fingerprint(_FORMAT, source_fingerprint(config.data), data, config.seed)
     made = {EXAMPLES: examples}
@@ -145,13 +144,16 @@ def plan(config: Config) -> list[Step]:
         made[name] = fingerprint(name, *settings, *(made[need] for need in needs))
         steps.append(Step(name, made[name], work, tuple(needs), trains))
 
+    for name in config.external:
+        add(logits_folder(name), partial(_publish, name), [EXAMPLES], trains=False)
     for teacher in config.teachers:
         settings = teacher.model_dump()
         add(teacher_folder(teacher.name), partial(_train_teacher, config, teacher.name), [EXAMPLES], settings)
-    for name in teachers:
-        add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)])
+    for teacher in config.teachers:
+        add(logits_folder(teacher.name), partial(_score, config, teacher.name), [teacher_folder(teacher.name)])
     # Students of all teachers are the last that can start: let them not wait for the others.
-    for student in sorted(students(config.distill.recipes, teachers), key=lambda student: -len(student.teachers)):
+    wanted = students(config.distill.recipes, config.teacher_names)
+    for student in sorted(wanted, key=lambda student: -len(student.teachers)):
         needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
         distill = config.distill.model_dump(exclude={"recipes"}) if student.teachers else None
         add(student.folder, partial(_train_student, config, student), needs, config.student.model_dump(), distill)
@@ -171,6 +173,12 @@ def _train_teacher(config: Config, name: str, run: RunDirectory, report: Any) ->
     from raykd.distill.stages import train_teacher
 
     return train_teacher(config, name, run, report)
+
+
+def _publish(name: str, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.external import publish
+
+    return publish(name, run)
 
 
 def _score(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
@@ -219,6 +227,7 @@ def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Tim
         "seed": config.seed,
         "device": measured["device"],
         "best_teacher": measured["best_teacher"],
+        "learned_from": measured["learned_from"],
         "wall_seconds": wall,
         "stages": [{"name": name, **{key: facts[name].get(key) for key in wanted}} for name in names],
         "models": measured["models"],
