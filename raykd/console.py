@@ -131,7 +131,7 @@ class Console:
 
 def _unknown(models: Sequence[dict[str, Any]]) -> str:
     known = all(model[key] is not None for model in models for key in ("retention", "speedup_ensemble"))
-    return "" if known else "; empty: an external teacher without test scores, or of unknown speed"
+    return "" if known else "; empty: unknown of an external teacher"
 
 
 def _mean_and_deviation(figure: tuple[float, float] | None) -> str:
