@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from raykd.artifacts import RunDirectory
 from raykd.config import Config
@@ -15,7 +16,6 @@ from raykd.pipeline import preview, run
 from raykd.train.checkpoint import load_weights
 
 TRAINING = {"epochs": 12, "batch_size": 32, "learning_rate": 0.02, "jit_compile": False, "patience": 12}
-STUDENTS = ["plain", "one_on_one", "one_avg_on_one", "many_on_many/web", "ensemble/many_on_many", "many_on_one"]
 
 
 def _write(folder: Path, split: str, rows: int, *, labels: bool, scores: bool) -> None:
@@ -49,13 +49,13 @@ def _models(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_an_external_teacher_alone_without_labels(local_ray: None, tmp_path: Path) -> None:
     for split, rows, labels in (("train", 160, False), ("validation", 64, False), ("test", 200, True)):
         _write(tmp_path, split, rows, labels=labels, scores=not labels)
-    config = _config(tmp_path, "")
+    config = _config(tmp_path, "", recipes=["plain", "one_on_one", "many_on_one"])
     evaluation = run(config)
     directory = RunDirectory.at(config.storage_path, config.name)
     assert read_manifest(directory).scored_only == ("train", "validation")
     models = _models(evaluation)
-    assert set(models) == {name if "ensemble" in name else f"student/{name}" for name in STUDENTS}
-    assert min(model["accuracy"] for model in models.values()) > 0.9
+    assert list(models) == ["student/plain", "student/one_on_one", "student/many_on_one"]
+    assert min(model["accuracy"] for model in models.values()) > 0.85
     for model in models.values():
         for figure in ("agreement", "retention", "retention_ensemble", "speedup", "speedup_ensemble"):
             assert model[figure] is None
@@ -71,12 +71,24 @@ def test_an_external_teacher_alone_without_labels(local_ray: None, tmp_path: Pat
     assert run(config) == evaluation
 
 
+@pytest.mark.slow
 def test_an_external_teacher_beside_a_trained_one(local_ray: None, tmp_path: Path) -> None:
     for split, rows in (("train", 160), ("validation", 64), ("test", 200)):
         _write(tmp_path, split, rows, labels=True, scores=True)
-    evaluation = run(_config(tmp_path, "a", recipes=["many_on_one"]))
+    evaluation = run(_config(tmp_path, "a"))
     models = _models(evaluation)
-    assert list(models) == ["teacher/a", "teacher/web", "teacher_ensemble", "student/many_on_one"]
+    assert list(models) == [
+        "teacher/a",
+        "teacher/web",
+        "teacher_ensemble",
+        "student/plain",
+        "student/one_on_one",
+        "student/one_avg_on_one",
+        "student/many_on_many/a",
+        "student/many_on_many/web",
+        "ensemble/many_on_many",
+        "student/many_on_one",
+    ]
     assert models["teacher/web"]["accuracy"] == 1.0
     assert models["teacher/web"]["parameters"] is None
     assert models["teacher/web"]["speedup"] is None
