@@ -164,8 +164,8 @@ def check_rows(rows_of: Mapping[str, Rows], index: Index, widths: Mapping[str, R
     """See that every row can be learned from or measured on.
 
     Args: rows_of: by split; others as `classes_of` takes them.
-    Raises: InputError when a test row has no label, a validation row neither label nor score, or an external
-    teacher left out a row of the training part, or a part of another split.
+    Raises: InputError when a test row has no label, another row of train or validation neither label nor score, or
+    an external teacher left out a row of the training part, or a part of another split.
     """
     for name, width in widths.items():
         for split, rows in rows_of.items():
@@ -176,7 +176,8 @@ def check_rows(rows_of: Mapping[str, Rows], index: Index, widths: Mapping[str, R
                     f"split (first example_id {index['example_id'][rows[without[0]]]}); expected a score of each; "
                     "fill the column or drop the rows"
                 )
-    for split, enough in (("validation", _scored_by(widths, rows_of["validation"])), ("test", False)):
+    stand_in = {"train": bool(widths), "validation": _scored_by(widths, rows_of["validation"]), "test": False}
+    for split, enough in stand_in.items():
         rows = rows_of[split]
         without = np.flatnonzero(index["label"][rows] < 0)
         if len(without) and not enough:

@@ -17,7 +17,7 @@ from raykd.config import DataConfig
 from raykd.data import external
 from raykd.data.encoding import InputSpec, encode_texts, train_tokenizer
 from raykd.data.failures import one_line_errors
-from raykd.data.repair import Repairer, pool_of_rows, pools_for, shares_of
+from raykd.data.repair import Repairer, first_id, pool_of_rows, pools_for, shares_of
 from raykd.data.shards import SPLITS, Manifest, Shard, hash_ids, write_table
 from raykd.data.sources import read_source
 from raykd.errors import InputError
@@ -30,7 +30,8 @@ def ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manife
     """Write the examples of the configured source, with up to `tasks` Ray tasks at a time.
 
     A row's split and shard depend on the source and the seed alone, not on the number of tasks. The calling
-    process holds each row's id, label and split (about 20 bytes), never the rows, above 1 GiB of them.
+    process holds each row's id, label and split (about 20 bytes; 4 more for each external teacher), never the rows,
+    above 1 GiB of them.
     Raises: InputError for bad input.
     """
     with one_line_errors():
@@ -176,15 +177,8 @@ def _with_repaired(
     tasks: int,
 ) -> tuple[ray.data.Dataset, dict[str, NDArray[Any]]]:
     """The source with new pairs of its training part behind its own rows, which join `rows_of["unlabelled"]`."""
-    columns = raw.schema().names
-    if "text_1" not in columns:
-        raise InputError(
-            f"data.repaired: found {data.repaired}, expected 0 with rows that are no pairs; give two data.columns.text"
-        )
     ids = index["example_id"]
-    first = int(ids[-1]) + 1
-    if first + data.repaired > np.iinfo(np.int64).max:
-        raise InputError(f"example_id {ids[-1]}: leaves no id for data.repaired: {data.repaired} rows; use smaller ids")
+    first = first_id(raw.schema().names, ids, data.repaired)
     pools = pools_for(len(ids))
     pool = pool_of_rows(raw, ids, pools)
     usable = np.sort(np.concatenate([rows_of["train"], rows_of["unlabelled"]]))
@@ -200,7 +194,8 @@ def _with_repaired(
         raise InputError(f"data.repaired: found {data.repaired}, expected at most {found} new pairs of this source")
     new = np.arange(len(ids), len(ids) + data.repaired)
     # Mixed: else whole shards would hold new pairs alone.
-    rows_of["unlabelled"] = np.random.default_rng([seed, 0x9A12]).permutation([*rows_of["unlabelled"], *new])
+    pool_rows = np.concatenate([rows_of["unlabelled"], new])
+    rows_of["unlabelled"] = np.random.default_rng([seed, 0x9A12]).permutation(pool_rows)
     index = {
         "example_id": np.concatenate([ids, first + np.arange(data.repaired)]),
         "label": np.concatenate([index["label"], np.full(data.repaired, -1, np.int32)]),

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
+from raykd.errors import InputError
+
 POOL_ROWS = 20_000  # about; queries and passages of other pools are not paired
 HARD_SHARE = 0.5
 _WORDS = r"(?u)\b\w+\b"
@@ -23,6 +25,18 @@ _LISTED = 1 << 22  # possible pairs that are listed and shuffled; of more, some 
 
 Codes = NDArray[np.int64]
 """A pair as query number * number of passages + passage number."""
+
+
+def first_id(columns: list[str], ids: NDArray[np.int64], count: int) -> int:
+    """Id of the first new pair: the one after the source's.
+
+    Args: columns, ids: of the source, ids ascending. Raises: InputError when its rows are no pairs, or no ids are left.
+    """
+    if "text_1" not in columns:
+        raise InputError(f"data.repaired: found {count}, expected 0 with rows that are no pairs; give two columns.text")
+    if int(ids[-1]) + count >= np.iinfo(np.int64).max:
+        raise InputError(f"example_id {ids[-1]}: leaves no room for data.repaired: {count} ids behind it; leave it out")
+    return int(ids[-1]) + 1
 
 
 def pools_for(rows: int) -> int:

@@ -200,10 +200,11 @@ def test_rows_that_nobody_can_learn_from_or_measure_on_are_refused(
     assert problem in _refused(scored, run_directory)
 
 
-def test_validation_rows_need_a_label_without_an_external_teacher(
-    local_ray: None, tmp_path: Path, run_directory: RunDirectory
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_rows_need_a_label_without_an_external_teacher(
+    local_ray: None, tmp_path: Path, run_directory: RunDirectory, split: str
 ) -> None:
-    for split, label in (("train", [0, 1]), ("validation", [0, None]), ("test", [0, 1])):
-        _write(tmp_path, split, 20, label=pa.array(label * 10))
+    for name in ("train", "validation", "test"):
+        _write(tmp_path, name, 20, label=pa.array([0, 1] * 10 if name != split else [None] * 20, pa.int32()))
     message = _refused(tmp_path, run_directory, columns=Columns(features="pixels"))
-    assert "10 of 20 rows of the validation split have no label" in message
+    assert f"20 of 20 rows of the {split} split have no label" in message
