@@ -34,6 +34,11 @@ def logits_folder(teacher: str) -> str:
     return f"logits/{teacher}"
 
 
+def external_folder(teacher: str) -> str:
+    """Where ingestion puts an external teacher's logits, relative to the run directory; `logits_folder` is a copy."""
+    return f"{EXAMPLES}/external/{teacher}"
+
+
 def fingerprint(*parts: Any) -> str:
     """SHA-256 (hex) of JSON-able parts; equal parts give equal fingerprints on every machine."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))

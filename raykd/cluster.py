@@ -60,7 +60,7 @@ def lanes_for(config: Config, cluster: Cluster, run: RunDirectory, verbose: bool
 
     scaling = config.scaling
     cpus_of_one = scaling.cpus_per_worker * max(1, scaling.most_workers)
-    room = max(1, min(cluster.cpus // cpus_of_one, len(config.teachers)))
+    room = max(1, min(cluster.cpus // cpus_of_one, len(config.teacher_names)))
     count = room if scaling.lanes == "auto" else scaling.lanes
     threads = max(1, cluster.cpus // count)
     # A lane that trains itself leaves room for the Ray Data task that feeds it: a feed without a CPU would starve

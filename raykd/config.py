@@ -6,7 +6,7 @@ Every field states its meaning, unit and default. YAML comes in through `raykd.l
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from raykd.transfer import check_hidden, check_initialise
 
@@ -16,6 +16,7 @@ Cache = Literal["auto", "memory", "none"]
 SoftLoss = Literal["kl", "logit_mse", "dkd", "logit_standardised_kl", "dist"]
 Weighting = Literal["uniform", "accuracy", "fitted"]
 Space = Literal["probabilities", "logits"]
+BUILT_IN_SOURCES = ("docsqa", "digits")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Initialise = Literal["random", "every_other", "first"] | tuple[Annotated[int, Field(ge=0)], ...]
@@ -29,12 +30,28 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class ExternalColumn(Section):
+    """A column of a teacher that was run elsewhere: a list of a number per class, or one number for class 1."""
+
+    column: str = Field(description="name of the column")
+    kind: Literal["probabilities", "logits"] = Field(
+        "probabilities", description="of the numbers; one logit alone is the log-odds of class 1"
+    )
+
+
+def _named_column(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
+
+
 class Columns(Section):
     """Which columns of a source hold what."""
 
     text: list[str] | None = Field(None, description="one text column, or two for a pair (query, passage)")
     features: str | None = Field(None, description="a column of equally long lists of numbers (image, vector)")
     label: str = Field("label", description="integer class, 0 to classes - 1")
+    external: dict[ArtefactName, Annotated[ExternalColumn, BeforeValidator(_named_column)]] = Field(
+        default_factory=dict, description="external teachers by name: their column of probabilities, or column and kind"
+    )
 
 
 class DataConfig(Section):
@@ -48,6 +65,9 @@ class DataConfig(Section):
         None, ge=1, description="training rows that keep their label, the rest is unlabelled; default: all"
     )
     unlabelled: int | None = Field(None, ge=0, description="most unlabelled rows kept; default: all")
+    repaired: int = Field(
+        0, ge=0, description="unlabelled rows added to a source of pairs: its queries with other passages of its own"
+    )
     validation: Fraction = Field(0.1, description="share of the rows held out for choosing, where none comes")
     test: Fraction = Field(0.2, description="share of the rows held out for the final evaluation, where none comes")
     shard_rows: int = Field(4096, ge=1, description="most rows in one Parquet shard")
@@ -327,16 +347,36 @@ class Config(Section):
     seed: int = Field(0, ge=0, description="seed of the split, the weights, dropout and row order")
     storage_path: str = Field("~/raykd_results", description="folder or pyarrow filesystem URI")
     data: DataConfig = Field(default_factory=DataConfig)
-    teachers: list[TeacherConfig] = Field(min_length=1)
+    teachers: list[TeacherConfig] = Field(
+        default_factory=list, description="teachers to train; none where data.columns.external names one"
+    )
     student: StudentConfig
     distill: DistillConfig = Field(default_factory=DistillConfig)
     scaling: ScalingConfig = Field(default_factory=ScalingConfig)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        names = [teacher.name for teacher in self.teachers]
+        names = self.teacher_names
+        if not names:
+            raise ValueError("teachers: found [], expected at least 1, here or under data.columns.external; add one")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"teachers: the name {sorted(twice)[0]} stands twice; give each its own")
+        if self.external and self.data.source in BUILT_IN_SOURCES:
+            raise ValueError(
+                f"data.columns.external: found {', '.join(self.external)}, expected none with data.source "
+                f"{self.data.source}, which has no such column; leave it out"
+            )
+        if self.external and self.data.repaired:
+            # Every student of an external teacher reads its scores of the whole pool.
+            raise ValueError(
+                f"data.repaired: found {self.data.repaired}, expected 0 with data.columns.external, which has no "
+                "score of a new pair; leave out either"
+            )
+        if self.external and self.distill.hidden.loss != "none":
+            raise ValueError(
+                f"distill.hidden.loss: found {self.distill.hidden.loss} with data.columns.external, which has no "
+                "hidden states; leave out either"
+            )
         for where, training in self.trainings().items():
             if training.batch_size % self.data.streams:
                 raise ValueError(
@@ -371,8 +411,18 @@ class Config(Section):
             )
         return self
 
+    @property
+    def external(self) -> list[str]:
+        """Names of the teachers that come as a column of the data."""
+        return list(self.data.columns.external)
+
+    @property
+    def teacher_names(self) -> list[str]:
+        """Names of all teachers, the trained ones first: the order of a student's heads."""
+        return [*(teacher.name for teacher in self.teachers), *self.external]
+
     def teacher(self, name: str) -> TeacherConfig:
-        """The teacher of this name."""
+        """The trained teacher of this name."""
         return next(teacher for teacher in self.teachers if teacher.name == name)
 
     def trainings(self) -> dict[str, TrainingConfig]:

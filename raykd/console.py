@@ -108,16 +108,16 @@ class Console:
                 f"{model['accuracy']:.2%}",
                 f"{low:.1%} - {high:.1%}",
                 _number(model["auc"], ".3f"),
-                f"{model['agreement']:.1%}",
-                f"{model['parameters']:,}",
-                f"{model['examples_per_second']:,.0f}",
-                f"{model['retention']:.3f}",
-                f"{model['speedup_ensemble']:.1f}",
+                _number(model["agreement"], ".1%"),
+                _number(model["parameters"], ",d"),
+                _number(model["examples_per_second"], ",.0f"),
+                _number(model["retention"], ".3f"),
+                _number(model["speedup_ensemble"], ".1f"),
             )
         self._console.print(table)
         self._console.print(
             f"retention: accuracy over the best teacher's ({evaluation['best_teacher']}); "
-            "speed-up: over the teacher ensemble",
+            f"speed-up: over the teacher ensemble{_unknown(evaluation['models'])}",
             style="dim",
         )
         minutes, seconds = divmod(round(evaluation["wall_seconds"]), 60)
@@ -127,6 +127,15 @@ class Console:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _unknown(models: Sequence[dict[str, Any]]) -> str:
+    known = all(model[key] is not None for model in models for key in ("retention", "speedup_ensemble"))
+    return "" if known else "; empty: unknown of an external teacher"
+
+
+def _mean_and_deviation(figure: tuple[float, float] | None) -> str:
+    return "" if figure is None else f"{figure[0]:.4f} ± {figure[1]:.4f}"
 
 
 def _number(value: float | None, form: str) -> str:
@@ -164,14 +173,14 @@ def show_plan(steps: Sequence["Planned"]) -> None:
         console.print(f"at most {left:.2f} TFLOP left to do; training that stops early does less", style="dim")
 
 
-def show_seeds(figures: dict[str, dict[str, tuple[float, float]]]) -> None:
-    """Print mean and standard deviation over seeds."""
+def show_seeds(figures: dict[str, dict[str, tuple[float, float] | None]]) -> None:
+    """Print mean and standard deviation over seeds; nothing for a figure that is not known."""
     table = Table(box=None, header_style="dim", title="mean ± standard deviation over seeds", title_justify="left")
     table.add_column("model")
     for name in next(iter(figures.values())):
         table.add_column(name, justify="right")
     for model, values in figures.items():
-        table.add_row(model, *(f"{mean:.4f} ± {deviation:.4f}" for mean, deviation in values.values()))
+        table.add_row(model, *map(_mean_and_deviation, values.values()))
     console = rich.console.Console()
     if not console.is_terminal:
         console.width = _LOG_WIDTH

@@ -18,6 +18,7 @@ from raykd.config import (
     CustomModelConfig,
     DataConfig,
     DistillConfig,
+    ExternalColumn,
     HiddenConfig,
     ScalingConfig,
     Section,
@@ -163,6 +164,8 @@ def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
     """Keys of the section at `parents`."""
     if parents and parents[-1] == "model":
         return set(MODEL_TYPES.get(model_type, CustomModelConfig).model_fields)
+    if len(parents) > 1 and parents[-2] == "external":
+        return set(ExternalColumn.model_fields)
     sections: dict[str, type[Section]] = {
         "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig, "hidden": HiddenConfig,

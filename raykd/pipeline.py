@@ -127,7 +127,7 @@ def _row_passes(step: str, config: Config, rows: dict[str, int]) -> int:
     if kind == "teachers":
         return rows["train"] * config.teacher(name).training.epochs
     if kind == "logits":
-        return sum(rows[split] for split in SCORED_SPLITS)
+        return 0 if name in config.external else sum(rows[split] for split in SCORED_SPLITS)
     if step == "students/plain":
         return rows["train"] * config.student.training.epochs
     if kind == "students":
@@ -141,7 +141,6 @@ def plan(config: Config) -> list[Step]:
     from raykd.data.shards import SCORED_SPLITS
     from raykd.data.sources import source_fingerprint
 
-    teachers = [teacher.name for teacher in config.teachers]
     data = config.data.model_dump(exclude=_HOW_IT_IS_READ)
     examples = fingerprint(_FORMAT, source_fingerprint(config.data), data, config.seed)
     made = {EXAMPLES: examples}
@@ -151,13 +150,17 @@ def plan(config: Config) -> list[Step]:
         made[name] = fingerprint(name, *settings, *(made[need] for need in needs))
         steps.append(Step(name, made[name], work, tuple(needs), trains))
 
+    for name in config.external:
+        add(logits_folder(name), partial(_publish, name), [EXAMPLES], trains=False)
     for teacher in config.teachers:
         settings = teacher.model_dump()
         add(teacher_folder(teacher.name), partial(_train_teacher, config, teacher.name), [EXAMPLES], settings)
-    for name in teachers:
+    for teacher in config.teachers:
+        name = teacher.name
         add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)], SCORED_SPLITS)
     # Students of all teachers are the last that can start: let them not wait for the others.
-    for student in sorted(students(config.distill.recipes, teachers), key=lambda student: -len(student.teachers)):
+    wanted = students(config.distill.recipes, config.teacher_names)
+    for student in sorted(wanted, key=lambda student: -len(student.teachers)):
         needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
         needs += [teacher_folder(name) for name in teachers_read(config, student)]
         add(student.folder, partial(_train_student, config, student), needs, *student_settings(config, student))
@@ -178,6 +181,12 @@ def _train_teacher(config: Config, name: str, run: RunDirectory, report: Any) ->
     from raykd.distill.stages import train_teacher
 
     return train_teacher(config, name, run, report)
+
+
+def _publish(name: str, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.external import publish
+
+    return publish(name, run)
 
 
 def _score(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
@@ -233,6 +242,7 @@ def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Tim
         "seed": config.seed,
         "device": measured["device"],
         "best_teacher": measured["best_teacher"],
+        "learned_from": measured["learned_from"],
         "wall_seconds": wall,
         "stages": [{"name": name, **{key: facts[name].get(key) for key in wanted}} for name in names],
         "models": measured["models"],

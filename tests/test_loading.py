@@ -270,3 +270,44 @@ def test_images_do_not_move_where_the_data_are_texts(job):
 def test_teachers_and_the_plain_student_may_mix_rows(images):
     config = load_config(images, ["teacher_defaults.training.augment.mixup=0.2", "student.training.augment.mixup=1"])
     assert [training.augment.mixup for training in config.trainings().values()] == [0.2, 1.0, 0.0, 0.0]
+
+
+EXTERNAL = {"source": "rows.parquet", "columns": {"text": ["query"], "external": {"web": "p"}}}
+
+
+def test_external_teachers_are_named_by_column_or_by_column_and_kind():
+    columns = {"external": {"web": "p", "judge": {"column": "z", "kind": "logits"}}}
+    config = parse_config({**SMALL, "data": {**EXTERNAL, "columns": columns}})
+    assert [(c.column, c.kind) for c in config.data.columns.external.values()] == [
+        ("p", "probabilities"), ("z", "logits"),
+    ]  # fmt: skip
+    assert config.teacher_names == [*(teacher.name for teacher in config.teachers), "web", "judge"]
+    again = parse_config(config.model_dump(mode="json"))
+    assert again == config
+
+
+def test_an_external_teacher_may_be_the_only_one():
+    values = {key: value for key, value in SMALL.items() if key != "teachers"}
+    assert parse_config({**values, "data": EXTERNAL}).teacher_names == ["web"]
+    with pytest.raises(InputError, match=r"teachers: found \[\], expected at least 1, here or under"):
+        parse_config(values)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"source": "docsqa"}, "data.columns.external: found web, expected none with data.source docsqa"),
+        ({"repaired": 5}, "data.repaired: found 5, expected 0 with data.columns.external"),
+        ({"columns": {"external": {"a": "p"}}}, "teachers: the name a stands twice"),
+        (
+            {"columns": {"external": {"web": {"column": "p", "kid": "logits"}}}},
+            "external.web.kid: unknown key; did you",
+        ),
+        ({"columns": {"external": {"web": {"column": "p", "kind": "odds"}}}}, "external.web.kind: found 'odds'"),
+        ({"columns": {"external": {"web": 3}}}, "data.columns.external.web: found 3"),
+    ],
+)
+def test_external_teachers_that_can_not_be(data, problem):
+    with pytest.raises(InputError) as raised:
+        parse_config({**SMALL, "data": {**EXTERNAL, **data}})
+    assert problem in str(raised.value)

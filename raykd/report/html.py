@@ -109,6 +109,7 @@ def _page(config: Config, run: RunDirectory, evaluation: dict[str, Any], curves:
         training_share=percent(evaluation["training_share"], 0),
         frontier=frontier_plot(evaluation["models"]),
         curves=curves,
+        external=config.external,
         configuration=yaml.safe_dump(config.model_dump(), sort_keys=False),
         versions=_versions(),
         date=_date(run),
