@@ -51,7 +51,7 @@ class Validation:
     def _target(self, classes: int) -> NDArray[np.float64]:
         """Probabilities [B, C] to measure against: certain ones where there is a label."""
         labels_B = self._rows["label"]
-        certain_BC = (labels_B[:, None] == np.arange(classes)).astype(np.float64)
+        certain_BC: NDArray[np.float64] = (labels_B[:, None] == np.arange(classes)).astype(np.float64)
         if "teacher_logits" not in self._rows:
             return certain_BC
         target_BC: NDArray[np.float64] = probabilities_of(self._rows["teacher_logits"])
