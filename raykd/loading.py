@@ -17,15 +17,20 @@ from raykd.config import (
     CustomModelConfig,
     DataConfig,
     DistillConfig,
+    Range,
     ScalingConfig,
     Section,
     Stage1Config,
     Stage2Config,
     StudentConfig,
+    SweepConfig,
     TeacherConfig,
     TrainingConfig,
 )
 from raykd.errors import InputError
+
+_VALUE_TAGS = {"values", "range"}
+_TAGS = {*MODEL_TYPES, "custom", *_VALUE_TAGS}  # Of unions; no key is named so.
 
 
 def packaged_configs() -> list[str]:
@@ -144,11 +149,10 @@ def _explain(error: ValidationError) -> str:
 
 
 def _without_tag(location: Sequence[int | str]) -> tuple[str, list[int | str]]:
-    """The model type that pydantic puts behind the key `model`, and the location as the user wrote it."""
-    for i, part in enumerate(location[:-1]):
-        if part == "model":
-            return str(location[i + 1]), [*location[: i + 1], *location[i + 2 :]]
-    return "", list(location)
+    """The model type, if any, and the location as the user wrote it: without the tags that pydantic puts in."""
+    tags = [str(part) for part in location if part in _TAGS]
+    types = [tag for tag in tags if tag not in _VALUE_TAGS]
+    return (types[0] if types else ""), [part for part in location if part not in _TAGS]
 
 
 def _nearest_key(location: Sequence[int | str], model_type: str) -> str:
@@ -159,12 +163,13 @@ def _nearest_key(location: Sequence[int | str], model_type: str) -> str:
 
 def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
     """Keys of the section at `parents`."""
-    if parents and parents[-1] == "model":
+    if model_type:
         return set(MODEL_TYPES.get(model_type, CustomModelConfig).model_fields)
     sections: dict[str, type[Section]] = {
         "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig,
         "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
+        "sweep": SweepConfig, "temperature": Range, "alpha": Range, "learning_rate": Range,
     }  # fmt: skip
     name = next((str(part) for part in reversed(parents) if isinstance(part, str)), "")
     keys = set(sections[name].model_fields)

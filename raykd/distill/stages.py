@@ -4,7 +4,7 @@ import time
 import zlib
 from typing import Any
 
-from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
+from raykd.artifacts import SWEEP, RunDirectory, logits_folder, teacher_folder
 from raykd.config import Config, ModelConfig, TrainingConfig
 from raykd.data.shards import Manifest, read_manifest
 from raykd.distill.recipes import Student, students
@@ -27,6 +27,7 @@ def model_of_step(config: Config, step: str, manifest: Manifest) -> ModelSpec | 
         return model_spec(config.teacher(name).model, manifest)
     teachers = [teacher.name for teacher in config.teachers]
     heads = {student.folder: student.heads for student in students(config.distill.recipes, teachers)}
+    heads[SWEEP] = students([config.sweep.recipe], teachers)[0].heads
     return model_spec(config.student.model, manifest, heads[step]) if step in heads else None
 
 

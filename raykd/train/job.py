@@ -1,5 +1,6 @@
 """What one training is: a value that travels to the process that trains."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ class TrainJob:
         logits: folders of the teachers' logits, in the order of the heads; empty for hard labels alone.
         initial: folder of the weights to start from; None draws them with `seed`.
         keep_best: keep the epoch with the best validation loss and stop early; else keep the last.
+        share: of the steps that reach all rows once, that an epoch takes; the next goes on with the rows after them.
     """
 
     folder: str
@@ -43,10 +45,15 @@ class TrainJob:
     logits: tuple[str, ...] = ()
     initial: str | None = None
     keep_best: bool = True
+    share: float = 1.0
 
     def order(self, manifest: Manifest) -> Order:
         """The order in which its rows are read."""
         return Order(manifest.of(*self.splits), self.data.streams, self.training.batch_size, self.seed)
+
+    def epoch_steps(self, manifest: Manifest) -> int:
+        """Steps of one epoch."""
+        return math.ceil(self.share * self.order(manifest).steps_per_epoch)
 
     def feed(self, run: RunDirectory, manifest: Manifest, rank: int = 0, workers: int = 1) -> Feed:
         """Its rows, as batches for one of the workers."""
