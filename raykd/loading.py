@@ -29,8 +29,8 @@ from raykd.config import (
 )
 from raykd.errors import InputError
 
+_SWEPT = {"temperature", "alpha", "learning_rate"}  # keys of values in a list or a range
 _VALUE_TAGS = {"values", "range"}
-_TAGS = {*MODEL_TYPES, "custom", *_VALUE_TAGS}  # Of unions; no key is named so.
 
 
 def packaged_configs() -> list[str]:
@@ -150,9 +150,14 @@ def _explain(error: ValidationError) -> str:
 
 def _without_tag(location: Sequence[int | str]) -> tuple[str, list[int | str]]:
     """The model type, if any, and the location as the user wrote it: without the tags that pydantic puts in."""
-    tags = [str(part) for part in location if part in _TAGS]
-    types = [tag for tag in tags if tag not in _VALUE_TAGS]
-    return (types[0] if types else ""), [part for part in location if part not in _TAGS]
+    model_type, written = "", list[int | str]()
+    for i, part in enumerate(location):
+        before = tuple(location[:i])
+        if not model_type and (before[-1:] == ("model",) or before[:-1] == ("sweep", "student")):
+            model_type = str(part)
+        elif part not in _VALUE_TAGS or before[-1] not in _SWEPT:
+            written.append(part)
+    return model_type, written
 
 
 def _nearest_key(location: Sequence[int | str], model_type: str) -> str:
@@ -169,7 +174,7 @@ def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
         "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig,
         "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
-        "sweep": SweepConfig, "temperature": Range, "alpha": Range, "learning_rate": Range,
+        "sweep": SweepConfig, **dict.fromkeys(_SWEPT, Range),
     }  # fmt: skip
     name = next((str(part) for part in reversed(parents) if isinstance(part, str)), "")
     keys = set(sections[name].model_fields)

@@ -3,6 +3,10 @@
 import csv
 import io
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +156,26 @@ def test_run_trains_its_students_with_the_best_settings(taught: str) -> None:
     assert "Sweep of temperature and alpha" in run.read_bytes("report.html").decode()
     assert not list(Path(run.path()).rglob("checkpoints"))
     assert pipeline.run(config) == evaluation
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_ends_with_the_same_trials(taught: str, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "digits", tmp_path / "killed")
+    settings = ("sweep.searcher=random", "sweep.scheduler=none", "sweep.trials=4")
+    _, whole, _ = swept(taught, *settings)
+    run = RunDirectory.at(taught, "killed")
+    command = [str(Path(sys.executable).with_name("raykd")), "sweep", "digits", "--storage-path", taught]
+    command += ["--name", "killed", *(part for setting in settings for part in ("--set", setting))]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    # Two trials are recorded, and the next are in the middle of stage 1.
+    while len(read_records(run)) < 2 or not list(Path(run.path("sweep")).rglob("step-*.npz")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not run.exists("sweep/done.json")
+    subprocess.run(command, check=True, timeout=200, capture_output=True)
+    assert table(run) == table(whole)
+    assert run.read_json("sweep/best.json")["trained"] <= 2
