@@ -109,6 +109,8 @@ def _swept_student(config: Config, run: RunDirectory) -> Student:
     """The recipe's student; of paired ones that of the best teacher on validation."""
     names = [teacher.name for teacher in config.teachers]
     found = students([config.sweep.recipe], names)
+    if len(found) == 1:
+        return found[0]
     return max(found, key=lambda student: float(run.facts(teacher_folder(student.teachers[0]))["validation_accuracy"]))
 
 
