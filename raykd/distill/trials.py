@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from raykd.artifacts import SWEEP, RunDirectory
-from raykd.config import Config, ModelConfig, Range
+from raykd.config import Config, ModelConfig, Range, TrainingConfig
 
 Settings = dict[str, Any]
 """What a trial sets: temperature, alpha, and of learning_rate, soft_loss and student (a model) what is swept."""
@@ -94,21 +94,26 @@ def own_settings(config: Config) -> Settings:
 def with_settings(config: Config, settings: Settings) -> Config:
     """The configuration with a trial's settings in it; a learning rate moves that of stage 1 in proportion."""
     distill, student = config.distill, config.student
-    changes = {name: settings[name] for name in ("temperature", "alpha", "soft_loss") if name in settings}
+    changes: dict[str, Any] = {
+        name: settings[name] for name in settings if name in ("temperature", "alpha", "soft_loss")
+    }
     if "learning_rate" in settings:
         ratio = settings["learning_rate"] / distill.stage2.learning_rate
-        stages = {"stage1": distill.stage1, "stage2": distill.stage2}
-        for name, stage in stages.items():
-            changes[name] = stage.model_copy(update={"learning_rate": stage.learning_rate * ratio})
+        changes["stage1"] = _with_rate(distill.stage1, distill.stage1.learning_rate * ratio)
+        changes["stage2"] = _with_rate(distill.stage2, settings["learning_rate"])
     if "student" in settings:
         student = student.model_copy(update={"model": _MODEL.validate_python(settings["student"])})
     return config.model_copy(update={"distill": distill.model_copy(update=changes), "student": student})
 
 
+def _with_rate(stage: TrainingConfig, rate: float) -> TrainingConfig:
+    return stage.model_copy(update={"learning_rate": rate})
+
+
 def shortened(config: Config) -> Config:
     """The configuration with a trial's epochs."""
     sweep, distill = config.sweep, config.distill
-    changes = {}
+    changes: dict[str, Any] = {}
     if sweep.stage1_epochs is not None:
         changes["stage1"] = distill.stage1.model_copy(update={"epochs": sweep.stage1_epochs})
     if sweep.stage2_epochs is not None:

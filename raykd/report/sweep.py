@@ -50,7 +50,7 @@ def trials_plot(records: Sequence[Record]) -> Plot | None:
     with style():
         figure = Figure(figsize=(6.6, 4.2), dpi=72, layout="constrained")
         axes = figure.subplots()
-        accuracies = [record.validation_accuracy for record in shown]
+        accuracies = [record.validation_accuracy or 0.0 for record in shown]
         scale: dict[str, Any] = {"vmin": min(accuracies), "vmax": max(accuracies), "cmap": "viridis"}
         for status, marker in _MARKS.items():
             group = [record for record in shown if record.status == status]

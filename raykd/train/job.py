@@ -55,11 +55,17 @@ class TrainJob:
         """Steps of one epoch."""
         return math.ceil(self.share * self.order(manifest).steps_per_epoch)
 
+    def kept_in_memory(self, manifest: Manifest, workers: int = 1) -> bool:
+        """Whether each worker keeps its part of the rows in memory, once read."""
+        size = (
+            manifest.rows(*self.splits) // workers * bytes_per_row(manifest.inputs, len(self.logits), manifest.classes)
+        )
+        return self.data.cache == "memory" or (self.data.cache == "auto" and size <= _CACHED_BYTES)
+
     def feed(self, run: RunDirectory, manifest: Manifest, rank: int = 0, workers: int = 1) -> Feed:
         """Its rows, as batches for one of the workers."""
         row_bytes = bytes_per_row(manifest.inputs, len(self.logits), manifest.classes)
-        size = manifest.rows(*self.splits) // workers * row_bytes
-        cached = self.data.cache == "memory" or (self.data.cache == "auto" and size <= _CACHED_BYTES)
+        cached = self.kept_in_memory(manifest, workers)
         reader = Reader(run, manifest.of(*self.splits), manifest.inputs, self.logits)
         return Feed(
             reader,
