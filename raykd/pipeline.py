@@ -215,7 +215,7 @@ def plan(config: Config) -> list[Step]:
         add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)])
     if config.sweep.enabled:
         swept = config.sweep.model_dump(mode="json", exclude={"enabled"})
-        own = config.student.model_dump(), config.distill.model_dump(exclude={"recipes"})
+        own = config.student.model_dump(exclude={"training"}), config.distill.model_dump(exclude={"recipes"})
         add(SWEEP, partial(_sweep, config), [logits_folder(name) for name in teachers], swept, *own, alone=True)
     # Students of all teachers are the last that can start: let them not wait for the others.
     for student in sorted(students(config.distill.recipes, teachers), key=lambda student: -len(student.teachers)):

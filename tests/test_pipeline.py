@@ -132,6 +132,7 @@ SWEPT = "sweep.enabled=true"
         ([SWEPT], [SWEPT, "distill.alpha=0.5"], ["logits/wide", "students/plain"], ["sweep", "students/many_on_one"]),
         ([SWEPT], [SWEPT, "sweep.student=[{type: mlp}]"], ["logits/wide"], ["sweep", "students/plain", "evaluation"]),
         ([SWEPT], [SWEPT, "scaling.lanes=1"], ["sweep", "students/many_on_one"], []),
+        ([SWEPT], [SWEPT, "student.training.epochs=3"], ["sweep"], ["students/plain"]),
     ],
 )
 def test_students_depend_on_the_sweep(before: list[str], after: list[str], kept: list[str], redone: list[str]) -> None:

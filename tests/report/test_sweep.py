@@ -37,6 +37,9 @@ def test_plot_holds_its_finding_and_is_the_same_twice() -> None:
     assert "trial 1 is the best" in plot.finding
     assert plot.finding.replace("'", "&#39;") in plot.svg
     assert trials_plot(records) == plot
+    alone = trials_plot([OWN])
+    assert alone is not None
+    assert "stopped" not in alone.svg.replace("0 stopped", "")
 
 
 def test_no_plot_where_no_trial_trained() -> None:
