@@ -92,7 +92,7 @@ def trial_jobs(
             folder=moved(job.folder),
             initial=None if job.initial is None else moved(job.initial),
             share=config.sweep.share,
-            # What fits in memory is read at once: Ray Data would take seconds to start beside another trial's.
+            # What fits in memory is read once, here: that costs less than to start Ray Data tasks for every stage.
             data=job.data.model_copy(update={"read_tasks": 0}) if job.kept_in_memory(manifest) else job.data,
         )
         for job in jobs
