@@ -22,6 +22,7 @@ from raykd.errors import InputError
 MARKER = "done.json"
 EXAMPLES = "examples"
 EVALUATION = "evaluation"
+SWEEP = "sweep"
 
 
 def teacher_folder(name: str) -> str:

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from raykd.config import Config
+from raykd.distill.trials import OBJECTIVE, Record, ranked
 
 if TYPE_CHECKING:
     from raykd.pipeline import Planned
@@ -59,6 +60,9 @@ class Console:
             self._running.pop(step, None)
             self._finished += 1
             self._line(f"{step}: {_facts(event)}")
+        elif event["kind"] == "trial":
+            self._running.pop(step, None)
+            self._line(_trial(event))
         elif event["kind"] == "restarted":
             self._line(f"{step}: its lane died; going on from the last checkpoint in a new one")
 
@@ -85,6 +89,33 @@ class Console:
                 left,
             )
         return table
+
+    def trials(self, records: Sequence[Record], best: dict[str, Any]) -> None:
+        """Print the sweep's trials, best first, and what the sweep cost."""
+        table = Table(title="trials, on the validation split", title_justify="left", box=None, header_style="dim")
+        for name in ("trial", "", *best["settings"], "accuracy", "loss", "epochs", "steps", "seconds"):
+            table.add_column(name, justify="right")
+        for record in ranked(records):
+            table.add_row(
+                str(record.number),
+                record.status,
+                *(_setting(record.settings[name]) for name in best["settings"]),
+                _number(record.validation_accuracy, ".2%"),
+                _number(record.validation_loss, ".4f"),
+                str(record.epochs),
+                f"{record.steps:,}",
+                f"{record.seconds:.1f}",
+            )
+        self._console.print(table)
+        text = "trial 0 has the configuration's own settings"
+        if best["trained"]:
+            used = best["trial_seconds"] / (best["together"] * best["seconds"])
+            text += (
+                f"; {best['trained']} trials here, {best['together']} side by side: {best['steps']:,} steps in "
+                f"{best['seconds']:.0f} s ({best['steps'] / best['seconds']:,.0f} a second), {used:.0%} of that time "
+                "within trials"
+            )
+        self._console.print(text, style="dim", highlight=False, soft_wrap=True)
 
     def results(self, evaluation: dict[str, Any], report: str) -> None:
         """Print the table of all models and where the report is."""
@@ -142,8 +173,30 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
+def _setting(value: Any) -> str:
+    """A trial's setting; a model by its figures."""
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_setting(part)}" for name, part in value.items() if name != "type")
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _trial(event: Event) -> str:
+    """A trial that ended, and the best one so far."""
+    settings = ", ".join(f"{name} {_setting(value)}" for name, value in event["settings"].items())
+    outcome = event["reason"] if event["status"] == "failed" else f"validation accuracy {event[OBJECTIVE]:.2%}"
+    text = f"sweep/{event['number']}: {settings}: {outcome} ({event['status']}, {event['seconds']:.0f} s)"
+    best = event["best"]
+    if best is None:
+        return text
+    if best["number"] == event["number"]:
+        return f"{text}, the best so far"
+    return f"{text}; best so far: {best['number']} with {best[OBJECTIVE]:.2%}"
+
+
 def _facts(event: Event) -> str:
     parts = [f"{event['seconds']:.0f} s"]
+    if event.get("trials") is not None:
+        parts.append(f"{event['trials']} trials, {event['steps']:,} steps")
     if event.get("rows") is not None:
         parts.append(f"{event['rows']:,} rows")
     if event.get("validation_accuracy") is not None:
@@ -163,8 +216,13 @@ def show_plan(steps: Sequence["Planned"]) -> None:
     for step in steps:
         rows = "known after ingestion" if step.rows is None else f"{step.rows:,}"
         tera = None if step.flops is None else step.flops / 1e12
+        trials = "" if step.trials is None else f", {step.trials} trials"
         table.add_row(
-            step.step, "done" if step.done else "to do", rows, _number(step.parameters, ",d"), _number(tera, ".3f")
+            f"{step.step}{trials}",
+            "done" if step.done else "to do",
+            rows,
+            _number(step.parameters, ",d"),
+            _number(tera, ".3f"),
         )
     console = rich.console.Console()
     console.print(table)

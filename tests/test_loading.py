@@ -104,6 +104,9 @@ def test_the_callers_mapping_stays_as_it_was():
         ("teachers.a.model.layer=2", "teachers.0.model.layer", "layers"),
         ("teacher_defaults.training.epoch=2", "teachers.0.training.epoch", "epochs"),
         ("student.modl.width=2", "student.modl", "model"),
+        ("sweep.trails=2", "sweep.trails", "trials"),
+        ("sweep.alpha={low: 0, high: 1, hihg: 1}", "sweep.alpha.hihg", "high"),
+        ("sweep.student=[{type: mlp, hiden: [2]}]", "sweep.student.0.hiden", "hidden"),
     ],
 )
 def test_an_unknown_key_names_the_nearest_known_one(job, override, key, nearest):
@@ -147,6 +150,18 @@ def test_an_unknown_model_key_is_named_and_never_answered_with_a_key_the_model_l
         ("distill.dkd_weights=[1, -8]", "distill.dkd_weights.1", "found -8,", "or equal to 0"),
         ("distill.weighting=best", "distill.weighting", "found 'best',", "accuracy"),
         ("name=a/b", "name", "found 'a/b',", "match pattern"),
+        ("sweep.temperature=3", "sweep.temperature", "found 3,", "a valid list"),
+        ("sweep.temperature=[1, 0]", "sweep.temperature.1", "found 0,", "greater than 0"),
+        ("sweep.temperature=[]", "sweep.temperature", "found [],", "at least 1"),
+        ("sweep.temperature={low: 0, high: 2}", "sweep.temperature", "'low': 0", "low above 0"),
+        ("sweep.temperature={low: 3, high: 2}", "sweep.temperature", "'low': 3", "low below high; found 3 and 2"),
+        ("sweep.alpha={low: 0.5, high: 1.5}", "sweep.alpha", "'high': 1.5", "from 0 to 1"),
+        ("sweep.alpha={low: 0.5}", "sweep.alpha.high", "missing", "add it"),
+        ("sweep.soft_loss=[mse]", "sweep.soft_loss", "found ['mse'],", "kl, logit_mse"),
+        ("sweep.recipe=plain", "sweep.recipe", "found 'plain',", "a recipe with teachers"),
+        ("sweep.searcher=grid", "sweep", "'searcher': 'grid'", "temperature is a range; list its values"),
+        ("sweep.student=[{type: gpt}]", "sweep.student.0.type", "found gpt,", "cross_encoder, bi_encoder"),
+        ("sweep.share=0", "sweep.share", "found 0,", "greater than 0"),
     ],
 )
 def test_a_bad_value_is_named_with_its_key_and_what_was_expected(job, override, key, found, remedy):

@@ -19,7 +19,7 @@ from raykd.distill.weighting import labelled_validation_rows
 from raykd.ensemble import average
 from raykd.errors import InputError
 from raykd.loading import load_config
-from raykd.pipeline import plan, preview, run
+from raykd.pipeline import plan, preview, run, sweeping
 from raykd.train.predict import probabilities_of
 
 DigitsRun = tuple[RunDirectory, dict[str, Any]]
@@ -188,3 +188,36 @@ def test_two_classes_are_refused_before_anything_trains(local_ray: None, tmp_pat
     with pytest.raises(InputError, match=r"distill\.soft_loss: found dist, but the data has 2 classes, expected 3"):
         run(load_config("digits", overrides))
     assert not (tmp_path / "digits" / "teachers").exists()
+
+
+SWEPT = "sweep.enabled=true"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept", "redone"),
+    [
+        ([], ["sweep.trials=3"], ["students/many_on_one", "students/plain", "evaluation"], []),
+        ([], [SWEPT], ["logits/wide", "students/plain"], ["students/many_on_one", "students/many_on_many/deep"]),
+        ([SWEPT], [SWEPT, "sweep.trials=3"], ["logits/wide", "students/plain"], ["sweep", "students/many_on_one"]),
+        ([SWEPT], [SWEPT, "distill.alpha=0.5"], ["logits/wide", "students/plain"], ["sweep", "students/many_on_one"]),
+        ([SWEPT], [SWEPT, "sweep.student=[{type: mlp}]"], ["logits/wide"], ["sweep", "students/plain", "evaluation"]),
+        ([SWEPT], [SWEPT, "scaling.lanes=1"], ["sweep", "students/many_on_one"], []),
+        ([SWEPT], [SWEPT, "student.training.epochs=3"], ["sweep"], ["students/plain"]),
+    ],
+)
+def test_students_depend_on_the_sweep(before: list[str], after: list[str], kept: list[str], redone: list[str]) -> None:
+    first, second = _fingerprints(*before), _fingerprints(*after)
+    assert all(first[name] == second[name] for name in kept)
+    assert all(first[name] != second[name] for name in redone)
+
+
+def test_dry_run_of_a_sweep_counts_its_row_passes(digits_config: Config, digits_run: DigitsRun) -> None:
+    config = load_config("digits", [f"storage_path={digits_config.storage_path}", "sweep.trials=5", "sweep.share=0.5"])
+    steps = {step.step: step for step in preview(sweeping(config), last="sweep")}
+    manifest = read_manifest(digits_run[0])
+    pool, labelled = manifest.rows("train", "unlabelled"), manifest.rows("train")
+    # 20 epochs of stage 1 and 10 of stage 2, half of each, five times.
+    assert steps["sweep"].rows == round(5 * 0.5 * (20 * pool + 10 * labelled))
+    assert (steps["sweep"].trials, steps["sweep"].done) == (5, False)
+    assert "students/many_on_one" not in steps
+    assert steps["logits/wide"].done

@@ -5,7 +5,7 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
-from raykd.artifacts import RunDirectory, external_folder, logits_folder, teacher_folder
+from raykd.artifacts import SWEEP, RunDirectory, external_folder, logits_folder, teacher_folder
 from raykd.config import Config, ModelConfig, TrainingConfig
 from raykd.data.shards import Manifest, read_manifest
 from raykd.distill.inheritance import starting_teacher
@@ -38,6 +38,7 @@ def model_of_step(config: Config, step: str, manifest: Manifest) -> ModelSpec | 
     if kind in ("teachers", "logits"):
         return None if name in config.external else model_spec(config.teacher(name).model, manifest)
     trained = {student.folder: student for student in students(config.distill.recipes, config.teacher_names)}
+    trained[SWEEP] = students([config.sweep.recipe], config.teacher_names)[0]
     return student_spec(config, trained[step], manifest) if step in trained else None
 
 

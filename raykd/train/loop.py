@@ -54,7 +54,7 @@ def train(
     """
     if run.exists(f"{job.folder}/history.json"):
         return  # Published, when a worker died or the run was killed before the step was marked done.
-    epoch_steps = job.order(manifest).steps_per_epoch
+    epoch_steps = job.epoch_steps(manifest)
     total_steps = epoch_steps * job.training.epochs
     program = program_for(job, place)
     saved = _last_checkpoint(job, run, place)
@@ -82,6 +82,7 @@ def train(
                 best = values
             log.write(record)
             _save(job, run, program, place, progress, best)
+            report(_epoch_event(job, progress, epoch_steps))
     if place.writes:
         checkpoints.save_weights(run, job.folder, best)
         if program.imitation is not None:
@@ -183,6 +184,19 @@ def _figures(progress: Progress) -> dict[str, float]:
         "loss": progress.loss / progress.rows,
         "examples_per_second": progress.rows / progress.seconds,
         "stall_fraction": progress.waited / progress.seconds,
+    }
+
+
+def _epoch_event(job: TrainJob, progress: Progress, steps: int) -> dict[str, Any]:
+    """The epoch that ended, and of the one that counts so far what was measured."""
+    epochs, kept = job.training.epochs, progress.history[progress.best_epoch]
+    return {
+        "kind": "epoch",
+        "folder": job.folder,
+        **progress.history[-1],
+        "epochs": epochs,
+        "share": progress.step / (steps * epochs),
+        "kept": {name: kept[name] for name in ("validation_accuracy", "validation_loss")},
     }
 
 
