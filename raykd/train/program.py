@@ -164,7 +164,7 @@ class Program:
             logits_BKC, hidden = self._forward(batch["inputs"])
             teachers_BNC = batch.get("teacher_logits")
             loss_B = self._objective(batch["label"], logits_BKC, teachers_BNC, self._alpha, self._temperature)
-            if self.imitation is not None:
+            if self.imitation is not None and hidden is not None:
                 loss_B += self.imitation.loss(targets, hidden)
             loss = tf.reduce_sum(loss_B * batch["weight"])
             scaled = self.optimizer.scale_loss(loss / self._batch_size)
