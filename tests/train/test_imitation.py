@@ -87,7 +87,9 @@ CASES: dict[str, tuple[ModelConfig, Callable[[Any, Any], Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("loss", "compiled"), [("cosine", False), ("attention_relation", True)])
+@pytest.mark.parametrize(
+    ("loss", "compiled"), [pytest.param("cosine", False, marks=pytest.mark.slow), ("attention_relation", True)]
+)
 def test_hidden_states_come_nearer_to_the_teachers(
     local_ray: None, run_directory: RunDirectory, texts: Manifest, loss: str, compiled: bool
 ) -> None:
@@ -171,6 +173,7 @@ def test_the_next_stage_goes_on_with_the_projection(
     np.testing.assert_allclose(second, first, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_student_of_all_blocks_that_hardly_trains_predicts_as_its_teacher(
     local_ray: None, run_directory: RunDirectory, texts: Manifest
 ) -> None:
