@@ -265,7 +265,7 @@ def _train_teacher(config: Config, name: str, run: RunDirectory, report: Any) ->
 
 
 def _publish(name: str, run: RunDirectory, report: Any) -> Facts:
-    from raykd.distill.external import publish
+    from raykd.distill.publish import publish
 
     return publish(name, run)
 

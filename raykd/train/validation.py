@@ -54,6 +54,6 @@ class Validation:
         certain_BC: NDArray[np.float64] = (labels_B[:, None] == np.arange(classes)).astype(np.float64)
         if "teacher_logits" not in self._rows:
             return certain_BC
-        target_BC: NDArray[np.float64] = probabilities_of(self._rows["teacher_logits"])
-        measured_BC: NDArray[np.float64] = np.where(labels_B[:, None] >= 0, certain_BC, target_BC)
-        return measured_BC
+        judged_BC = probabilities_of(self._rows["teacher_logits"])
+        target_BC: NDArray[np.float64] = np.where(labels_B[:, None] >= 0, certain_BC, judged_BC)
+        return target_BC

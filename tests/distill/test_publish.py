@@ -5,7 +5,7 @@ import numpy as np
 from raykd.artifacts import RunDirectory, external_folder, logits_folder
 from raykd.data.encoding import InputSpec
 from raykd.data.shards import Manifest, Shard, hash_ids, read_table, write_table
-from raykd.distill.external import publish
+from raykd.distill.publish import publish
 
 INPUTS = InputSpec("features", 4, "float32")
 
