@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from raykd.artifacts import external_folder, logits_folder
+from raykd.artifacts import RunDirectory, external_folder, logits_folder
 from raykd.config import Config
 from raykd.data.encoding import InputSpec
 from raykd.data.shards import Manifest, Shard
@@ -14,6 +14,7 @@ from raykd.loading import parse_config
 
 SHARDS = tuple(Shard(split, 0, 16, "") for split in ("train", "validation", "test"))
 SPLITS = ("train", "validation")
+RUN = RunDirectory("unread")
 
 
 def _config(trained: str, external: str, **distill: Any) -> Config:
@@ -35,14 +36,14 @@ def _manifest(external: str, scored_only: tuple[str, ...] = ()) -> Manifest:
 def test_students_read_external_logits_from_the_store_behind_the_trained_teachers() -> None:
     config = _config("ab", "x")
     [student] = students(["many_on_one"], config.teacher_names)
-    for job in student_jobs(config, student, _manifest("x")):
+    for job in student_jobs(config, student, _manifest("x"), RUN):
         assert job.logits == tuple(map(logits_folder, "abx"))
         assert job.model.heads == 4
 
 
 def test_labels_where_there_are_some_teach_teachers_and_the_plain_student() -> None:
     config = _config("a", "x")
-    [plain] = student_jobs(config, Student(PLAIN, ()), _manifest("x", ("validation",)))
+    [plain] = student_jobs(config, Student(PLAIN, ()), _manifest("x", ("validation",)), RUN)
     for job in (plain, teacher_job(config, "a", _manifest("x"))):
         assert (job.logits, job.alpha) == ((), 0.0)
 
@@ -51,7 +52,7 @@ def test_labels_where_there_are_some_teach_teachers_and_the_plain_student() -> N
 def test_without_labels_they_learn_from_the_external_probabilities(external: str) -> None:
     config = _config("a", external, soft_loss="logit_mse", temperature=3.0)
     manifest = _manifest(external, SPLITS)
-    [plain] = student_jobs(config, Student(PLAIN, ()), manifest)
+    [plain] = student_jobs(config, Student(PLAIN, ()), manifest, RUN)
     for job in (plain, teacher_job(config, "a", manifest)):
         assert job.logits == tuple(map(external_folder, external))
         assert (job.alpha, job.temperature, job.model.heads) == (1.0, 1.0, 1)
