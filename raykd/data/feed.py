@@ -97,9 +97,8 @@ class Feed:
         """Rows of some batches [batches, streams, rows, 3], the streams' parts one after the other."""
         positions, rows, lengths = (window[..., i].reshape(len(window), -1) for i in range(3))
         firsts = np.zeros(len(self._reader.shards) + 1, np.int64)  # The last one is that of PADDING.
-        for position in np.unique(positions):
-            if position != PADDING:
-                firsts[position] = self._blocks[self._key(epoch, int(position))].first
+        for position in np.flatnonzero(self._rows_of(positions)):
+            firsts[position] = self._blocks[self._key(epoch, int(position))].first
         arrays = self._store.gather(firsts[positions] + rows)
         if self._keyed:
             arrays["key"] = self._order.keys(epoch, window).reshape(positions.shape)
@@ -108,16 +107,19 @@ class Feed:
         widths = [self._reader.inputs.width(max(1, int(longest))) for longest in lengths.max(axis=1)]
         return {**arrays, "width": np.array(widths, np.int32)}
 
+    def _rows_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many rows of each shard are among these, without the padding."""
+        return np.bincount(positions.ravel() - PADDING, minlength=len(self._reader.shards) + 1)[1:]
+
     def _forget(self, epoch: int, positions: NDArray[np.int64]) -> None:
         """Drop blocks whose rows have all been used."""
         if self._cached:
             return
-        for position, rows in zip(*np.unique(positions, return_counts=True), strict=True):
-            if position == PADDING:
-                continue
+        rows = self._rows_of(positions)
+        for position in np.flatnonzero(rows):
             key = (epoch, int(position))
             block = self._blocks[key]
-            block.left -= int(rows)
+            block.left -= int(rows[position])
             if not block.left:
                 self._store.drop(block.first)
                 del self._blocks[key]

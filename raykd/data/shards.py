@@ -123,6 +123,8 @@ def unpack(table: pa.Table, inputs: InputSpec) -> Arrays:
 
 def _padded(lists: pa.ListArray, length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int32)
+    if len(lengths) and lengths.min() == length:  # Nothing to pad, nothing to copy.
+        return lists.flatten().to_numpy().reshape(len(lists), length), lengths
     padded = np.full((len(lists), length), PAD_ID, np.int32)
     padded[np.arange(length) < lengths[:, None]] = lists.flatten().to_numpy()
     return padded, lengths

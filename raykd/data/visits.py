@@ -18,7 +18,7 @@ import ray.data
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays
 
-_FIRST_BYTES = 8 << 20  # of the first portion: its rows come early
+_FIRST_BYTES = 16 << 20  # of the first portion: its rows come early
 _LARGEST_BYTES = 64 << 20  # of any portion: twice as much waits in the object store, and is read again when a node dies
 _BLOCK_BYTES = 8 << 20  # that a task hands over while it reads on
 FEED_CPUS = 0.25  # A read is short beside the training that it feeds; a lane asks for the rest of its core.
