@@ -60,12 +60,17 @@ class Feed:
     def windows(self, start: int, stop: int) -> Iterator[Arrays]:
         """This worker's part of global batches `start` to `stop` - 1, counted through all epochs; up to 16 at a time.
 
+        The first rows are on their way when this returns.
         Yields: `inputs` [batches, rows, length], `label` int32, `weight` float32 (0 in padding rows); for tokens
         `width` int32 [batches]: how much of the length the batch fills; with teachers `teacher_logits` float16
         [batches, rows, teachers, classes]; if keyed `key` uint64 (`Order.keys`). rows = batch_size / workers.
         """
         steps = self._order.steps_per_epoch
-        incoming = self._visit(range(start // steps, start // steps + 1 if self._cached else -(-stop // steps)))
+        epochs = range(start // steps, start // steps + 1 if self._cached else -(-stop // steps))
+        return self._windows(start, stop, self._visit(epochs))
+
+    def _windows(self, start: int, stop: int, incoming: Iterator[tuple[Visit, Arrays]]) -> Iterator[Arrays]:
+        steps = self._order.steps_per_epoch
         for epoch in range(start // steps, -(-stop // steps)):
             first = epoch * steps
             streams = [self._stream(epoch, stream, incoming) for stream in self._streams]
@@ -135,12 +140,10 @@ class Feed:
             if self._key(epoch, position) not in self._blocks
         ]  # fmt: skip
         if not wanted:
-            return
+            return iter(())
         if not self._tasks:
-            for visit in wanted:
-                yield visit, self._reader.arrays(self._reader.table(visit[1]))
-            return
-        yield from read_visits(self._reader, wanted, self._row_bytes, self._tasks)
+            return ((visit, self._reader.arrays(self._reader.table(visit[1]))) for visit in wanted)
+        return read_visits(self._reader, wanted, self._row_bytes, self._tasks)
 
 
 @dataclass
