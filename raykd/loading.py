@@ -19,6 +19,7 @@ from raykd.config import (
     DataConfig,
     DistillConfig,
     HiddenConfig,
+    NoisyStudentConfig,
     ScalingConfig,
     Section,
     Stage1Config,
@@ -167,7 +168,7 @@ def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
         "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig, "hidden": HiddenConfig,
         "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
-        "augment": AugmentConfig,
+        "augment": AugmentConfig, "noisy_student": NoisyStudentConfig,
     }  # fmt: skip
     name = next((str(part) for part in reversed(parents) if isinstance(part, str)), "")
     keys = set(sections[name].model_fields)

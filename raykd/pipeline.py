@@ -13,6 +13,7 @@ from raykd.config import Config
 from raykd.console import Console
 from raykd.distill.inheritance import AVERAGING, student_settings, teachers_read
 from raykd.distill.recipes import Student, students
+from raykd.distill.rounds import POOL, Round, round_settings, rounds
 from raykd.lease import Lease
 from raykd.schedule import Step, covered_seconds, unfinished
 
@@ -130,6 +131,8 @@ def _row_passes(step: str, config: Config, rows: dict[str, int]) -> int:
         return sum(rows[split] for split in SCORED_SPLITS)
     if step == "students/plain":
         return rows["train"] * config.student.training.epochs
+    if step in {one.folder for one in rounds(config)}:
+        return sum(rows[split] for split in POOL) * config.distill.noisy_student.training.epochs
     if kind == "students":
         stage1, stage2 = config.distill.stage1, config.distill.stage2
         return stage1.epochs * sum(rows[split] for split in stage1.pool) + stage2.epochs * rows["train"]
@@ -156,6 +159,12 @@ def plan(config: Config) -> list[Step]:
         add(teacher_folder(teacher.name), partial(_train_teacher, config, teacher.name), [EXAMPLES], settings)
     for name in teachers:
         add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)], SCORED_SPLITS)
+    # Rounds wait for one another: let them not wait for others too.
+    for one in rounds(config):
+        needs = [logits_folder(name) for name in one.teachers]
+        add(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one))
+        if one.number < config.distill.noisy_student.rounds:
+            add(logits_folder(one.store), partial(_score_round, config, one), [one.folder], SCORED_SPLITS)
     # Students of all teachers are the last that can start: let them not wait for the others.
     for student in sorted(students(config.distill.recipes, teachers), key=lambda student: -len(student.teachers)):
         needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
@@ -196,6 +205,21 @@ def _train_student(config: Config, student: Student, run: RunDirectory, report: 
     return train_student(config, student, run, report)
 
 
+def _train_round(config: Config, one: Round, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.stages import train_round
+
+    return train_round(config, one, run, report)
+
+
+def _score_round(config: Config, one: Round, run: RunDirectory, report: Any) -> Facts:
+    from raykd.data.shards import read_manifest
+    from raykd.distill.logits import score
+    from raykd.distill.stages import round_spec
+
+    compiled = config.distill.noisy_student.training.jit_compile
+    return score(one.store, one.folder, round_spec(config, read_manifest(run)), compiled, run, report)
+
+
 def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:
     from raykd.evaluate.evaluation import evaluate
 
@@ -216,9 +240,11 @@ def _ingest(config: Config, run: RunDirectory, step: Step, cpus: int, console: C
 
 def _check_classes(config: Config, run: RunDirectory) -> None:
     from raykd.data.shards import read_manifest
-    from raykd.distill.checks import check_classes
+    from raykd.distill.checks import check_classes, check_unlabelled
 
-    check_classes(config, read_manifest(run).classes)
+    manifest = read_manifest(run)
+    check_classes(config, manifest.classes)
+    check_unlabelled(config, manifest)
 
 
 def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Times, begun: float) -> Facts:

@@ -1,7 +1,8 @@
 """What a distillation asks of the examples: told when they are known, before anything trains."""
 
 from raykd.config import Config
-from raykd.distill.recipes import students
+from raykd.data.shards import Manifest
+from raykd.distill.recipes import NOISY_STUDENT, students
 from raykd.errors import InputError
 
 TWO_CLASSES = {
@@ -23,4 +24,14 @@ def check_classes(config: Config, classes: int) -> None:
         raise InputError(
             f"distill.soft_loss: found {name}, but the data has {classes} classes, expected 3 or more: "
             f"{TWO_CLASSES[name]}; set kl or logit_mse"
+        )
+
+
+def check_unlabelled(config: Config, manifest: Manifest) -> None:
+    """Refuse rounds of Noisy Student where there is nothing to label. Raises: InputError."""
+    if NOISY_STUDENT.name in config.distill.recipes and not manifest.rows("unlabelled"):
+        raise InputError(
+            f"distill.recipes: {NOISY_STUDENT.name} learns from unlabelled rows too, but found none beside "
+            f"{manifest.rows('train')} labelled ones, expected at least 1; set data.labelled to fewer rows, add rows "
+            "with label -1 or remove the recipe"
         )
