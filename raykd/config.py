@@ -3,6 +3,7 @@
 Every field states its meaning, unit and default. YAML comes in through `raykd.loading`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -20,7 +21,7 @@ from pydantic import (
 
 from raykd.transfer import check_hidden, check_initialise
 
-RecipeName = Literal["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
+RecipeName = Literal["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one", "noisy_student"]
 Workers = Annotated[int, Field(ge=0)] | tuple[int, int]
 Cache = Literal["auto", "memory", "none"]
 SoftLoss = Literal["kl", "logit_mse", "dkd", "logit_standardised_kl", "dist"]
@@ -33,6 +34,7 @@ Initialise = Literal["random", "every_other", "first"] | tuple[Annotated[int, Fi
 Positive = Annotated[float, Field(gt=0.0)]
 ArtefactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 _WIDTH_PER_HEAD = 32
+_ROUND = re.compile(r"noisy_student-\d+")  # the name of a round's student among teachers
 
 
 class Section(BaseModel):
@@ -295,6 +297,34 @@ class HiddenConfig(Section):
     weight: float = Field(1.0, gt=0, description="of this loss, which is added to the blend of hard and soft loss")
 
 
+class NoisyStudentConfig(Section):
+    """Rounds of self-training on the unlabelled rows (Xie et al. 2020), for the recipe `noisy_student`.
+
+    In each round a teacher labels the unlabelled rows without noise, and a student learns with noise from those and
+    the labelled ones; it teaches the next round. The first teacher is the average that teaches `one_avg_on_one`.
+    """
+
+    rounds: int = Field(2, ge=1, description="students in a row; the last one is the recipe's result")
+    confidence: float = Field(
+        0.3, ge=0, lt=1, description="unlabelled rows are kept if their teacher's largest probability is above it"
+    )
+    balance: bool = Field(
+        True, description="weigh kept rows so that each class the teacher predicts counts as much as any other"
+    )
+    labels: Literal["soft", "hard"] = Field(
+        "soft", description="the teacher's probabilities at temperature 1, or its most probable class"
+    )
+    model: ModelConfig | None = Field(
+        None,
+        description="of every round's student, as large as its teacher or larger, with dropout and stochastic_depth; "
+        "default: the student's",
+    )
+    training: TrainingConfig = Field(
+        default_factory=lambda: TrainingConfig(learning_rate=2e-3),
+        description="of every round; `augment` is noise too; without any noise this is plain self-training",
+    )
+
+
 class DistillConfig(Section):
     """Recipes, soft loss and the two stages."""
 
@@ -316,6 +346,7 @@ class DistillConfig(Section):
     hidden: HiddenConfig = Field(default_factory=HiddenConfig)
     stage1: Stage1Config = Field(default_factory=lambda: Stage1Config())
     stage2: Stage2Config = Field(default_factory=lambda: Stage2Config())
+    noisy_student: NoisyStudentConfig = Field(default_factory=NoisyStudentConfig)
 
 
 class Range(Section):
@@ -394,8 +425,8 @@ class SweepConfig(Section):
     @field_validator("recipe")
     @classmethod
     def _has_teachers(cls, recipe: str) -> str:
-        if recipe == "plain":
-            raise ValueError("a recipe with teachers: without them temperature and alpha have no part in it")
+        if recipe in ("plain", "noisy_student"):
+            raise ValueError("a recipe in two stages: temperature and alpha have no part in the others")
         return recipe
 
     @model_validator(mode="after")
@@ -461,6 +492,10 @@ class Config(Section):
             raise ValueError("teachers: found [], expected at least 1, here or under data.columns.external; add one")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"teachers: the name {sorted(twice)[0]} stands twice; give each its own")
+        if self._has_rounds and (taken := next((name for name in names if _ROUND.fullmatch(name)), None)):
+            raise ValueError(
+                f"teachers: the name {taken} is that of a student with the recipe noisy_student; choose another"
+            )
         if self.external and self.data.source in BUILT_IN_SOURCES:
             raise ValueError(
                 f"data.columns.external: found {', '.join(self.external)}, expected none with data.source "
@@ -496,6 +531,12 @@ class Config(Section):
                     f"distill.{where}.accumulate: found {stage.accumulate}, expected 1 with distill.soft_loss dist, "
                     "which compares all rows of a batch; change either"
                 )
+        noisy = self.distill.noisy_student
+        if self._has_rounds and noisy.labels == "soft" and noisy.training.augment.mixup:
+            raise ValueError(
+                f"distill.noisy_student.training.augment.mixup: found {noisy.training.augment.mixup}, but soft labels "
+                "are those of unmixed rows; remove it or set labels: hard"
+            )
         models = {teacher.name: teacher.model for teacher in self.teachers}
         check_initialise(self.student.initialise, self.student.initialise_from, self.student.model, models)
         check_hidden(self.distill.hidden.loss, self.scaling.strategy, self.student.model, models)
@@ -526,13 +567,18 @@ class Config(Section):
         return next(teacher for teacher in self.teachers if teacher.name == name)
 
     def trainings(self) -> dict[str, TrainingConfig]:
-        """Every training section by its dotted key."""
+        """Every training section by its dotted key; that of rounds where the recipe is asked for."""
         return {
             **{f"teachers.{teacher.name}.training": teacher.training for teacher in self.teachers},
             "student.training": self.student.training,
             "distill.stage1": self.distill.stage1,
             "distill.stage2": self.distill.stage2,
+            **({"distill.noisy_student.training": self.distill.noisy_student.training} if self._has_rounds else {}),
         }
+
+    @property
+    def _has_rounds(self) -> bool:
+        return "noisy_student" in self.distill.recipes
 
 
 def _check_augment(where: str, training: TrainingConfig, data: DataConfig) -> None:

@@ -199,6 +199,8 @@ def _facts(event: Event) -> str:
         parts.append(f"{event['trials']} trials, {event['steps']:,} steps")
     if event.get("rows") is not None:
         parts.append(f"{event['rows']:,} rows")
+    if event.get("kept") is not None:
+        parts.append(f"{event['kept']:,} of {event['unlabelled']:,} unlabelled rows kept")
     if event.get("validation_accuracy") is not None:
         parts.append(f"validation accuracy {event['validation_accuracy']:.2%}")
     if event.get("examples_per_second") is not None:

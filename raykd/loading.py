@@ -20,6 +20,7 @@ from raykd.config import (
     DistillConfig,
     ExternalColumn,
     HiddenConfig,
+    NoisyStudentConfig,
     Range,
     ScalingConfig,
     Section,
@@ -179,7 +180,7 @@ def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
         "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig, "hidden": HiddenConfig,
         "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
-        "augment": AugmentConfig,
+        "augment": AugmentConfig, "noisy_student": NoisyStudentConfig,
         "sweep": SweepConfig, **dict.fromkeys(_SWEPT, Range),
     }  # fmt: skip
     name = next((str(part) for part in reversed(parents) if isinstance(part, str)), "")

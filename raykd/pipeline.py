@@ -13,9 +13,10 @@ from raykd.artifacts import EVALUATION, EXAMPLES, SWEEP, RunDirectory, fingerpri
 from raykd.cluster import cluster_now, connect, lanes_for, trials_together
 from raykd.config import Config
 from raykd.console import Console
-from raykd.distill.checks import check_classes, check_sweep
+from raykd.distill.checks import check_classes, check_sweep, check_unlabelled
 from raykd.distill.inheritance import AVERAGING, student_settings, teachers_read
 from raykd.distill.recipes import Student, students
+from raykd.distill.rounds import POOL, Round, round_settings, rounds
 from raykd.distill.trials import BEST, chosen, read_records, shortened, trials_in_all
 from raykd.lease import Lease
 from raykd.schedule import Step, covered_seconds, needed, phases, unfinished
@@ -189,6 +190,8 @@ def _row_passes(step: str, config: Config, rows: dict[str, int]) -> int:
         return 0 if name in config.external else sum(rows[split] for split in SCORED_SPLITS)
     if step == "students/plain":
         return rows["train"] * config.student.training.epochs
+    if step in {one.folder for one in rounds(config)}:
+        return sum(rows[split] for split in POOL) * config.distill.noisy_student.training.epochs
     if kind == "students":
         return _stage_rows(config, rows)
     if step == SWEEP:
@@ -226,9 +229,15 @@ def plan(config: Config) -> list[Step]:
     if config.sweep.enabled:
         check_sweep(config)
         swept = config.sweep.model_dump(mode="json", exclude={"enabled"})
-        own = config.student.model_dump(exclude={"training"}), config.distill.model_dump(exclude={"recipes"})
+        own = config.student.model_dump(exclude={"training"}), config.distill.model_dump(exclude={"recipes", "noisy_student"})
         logits = [logits_folder(name) for name in config.teacher_names]
         add(SWEEP, partial(_sweep, config), logits, swept, *own, alone=True)
+    # Rounds wait for one another: let them not wait for others too.
+    for one in rounds(config):
+        needs = [logits_folder(name) for name in one.teachers] + ([SWEEP] if _sweeps_models(config) else [])
+        add(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one))
+        if one.number < config.distill.noisy_student.rounds:
+            add(logits_folder(one.store), partial(_score_round, config, one), [one.folder], SCORED_SPLITS)
     # Students of all teachers are the last that can start: let them not wait for the others.
     wanted = students(config.distill.recipes, config.teacher_names)
     for student in sorted(wanted, key=lambda student: -len(student.teachers)):
@@ -244,7 +253,11 @@ def plan(config: Config) -> list[Step]:
 
 def _follows_sweep(config: Config, student: Student) -> bool:
     """Whether the student has the sweep's best settings: the plain one only where models are swept."""
-    return config.sweep.enabled and (bool(student.teachers) or config.sweep.student is not None)
+    return config.sweep.enabled and (bool(student.teachers) or _sweeps_models(config))
+
+
+def _sweeps_models(config: Config) -> bool:
+    return config.sweep.enabled and config.sweep.student is not None
 
 
 # The work of each step. Most runs in a lane, so TensorFlow is imported there and not by the driver.
@@ -293,6 +306,22 @@ def _train_student(config: Config, student: Student, run: RunDirectory, report: 
     return train_student(chosen(config, run) if _follows_sweep(config, student) else config, student, run, report)
 
 
+def _train_round(config: Config, one: Round, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.stages import train_round
+
+    return train_round(chosen(config, run) if _sweeps_models(config) else config, one, run, report)
+
+
+def _score_round(config: Config, one: Round, run: RunDirectory, report: Any) -> Facts:
+    from raykd.data.shards import read_manifest
+    from raykd.distill.logits import score
+    from raykd.distill.stages import round_spec
+
+    compiled = config.distill.noisy_student.training.jit_compile
+    spec = round_spec(chosen(config, run) if _sweeps_models(config) else config, read_manifest(run))
+    return score(one.store, one.folder, spec, compiled, run, report)
+
+
 def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:
     from raykd.evaluate.evaluation import evaluate
 
@@ -302,7 +331,9 @@ def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:
 def _check_classes(config: Config, run: RunDirectory) -> None:
     from raykd.data.shards import read_manifest
 
-    check_classes(config, read_manifest(run).classes)
+    manifest = read_manifest(run)
+    check_classes(config, manifest.classes)
+    check_unlabelled(config, manifest)
 
 
 def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Times, begun: float) -> Facts:

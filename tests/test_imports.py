@@ -8,9 +8,9 @@ from pathlib import Path
 import raykd
 
 ORDER = [
-    "errors", "quiet", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "data", "models",
-    "train", "ensemble", "distill", "evaluate", "report", "lease", "schedule", "lanes", "cluster", "console",
-    "pipeline", "seeds", "bench", "cli",
+    "errors", "quiet", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "ensemble", "data",
+    "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lanes", "cluster", "console", "pipeline",
+    "seeds", "bench", "cli",
 ]  # fmt: skip
 TYPES_ONLY = {("console", "pipeline")}  # under TYPE_CHECKING
 

@@ -61,9 +61,10 @@ class Feed:
         """This worker's part of global batches `start` to `stop` - 1, counted through all epochs; up to 16 at a time.
 
         The first rows are on their way when this returns.
-        Yields: `inputs` [batches, rows, length], `label` int32, `weight` float32 (0 in padding rows); for tokens
-        `width` int32 [batches]: how much of the length the batch fills; with teachers `teacher_logits` float16
-        [batches, rows, teachers, classes]; if keyed `key` uint64 (`Order.keys`). rows = batch_size / workers.
+        Yields: `inputs` [batches, rows, length], `label` int32, `weight` float32 (0 in padding rows, else 1 or what the
+        reader says); for tokens `width` int32 [batches]: how much of the length the batch fills; with teachers
+        `teacher_logits` float16 [batches, rows, teachers, classes]; if keyed `key` uint64 (`Order.keys`).
+        rows = batch_size / workers.
         """
         steps = self._order.steps_per_epoch
         epochs = range(start // steps, start // steps + 1 if self._cached else -(-stop // steps))

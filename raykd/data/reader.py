@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,18 +13,22 @@ from raykd.data.encoding import InputSpec
 from raykd.data.shards import Arrays, Shard, hash_ids, read_shard, read_table, unpack
 from raykd.errors import InputError
 
+if TYPE_CHECKING:  # It loads scipy, which tasks that read for other trainings don't need.
+    from raykd.data.selection import Selection
+
 
 @dataclass(frozen=True)
 class Reader:
     """Reads shards with the logits of teachers.
 
-    Args: logits: folders of the teachers' logits.
+    Args: logits: folders of the teachers' logits; selection: weighs rows by these; None: all rows count alike.
     """
 
     run: RunDirectory
     shards: tuple[Shard, ...]
     inputs: InputSpec
     logits: tuple[str, ...] = ()
+    selection: "Selection | None" = None
 
     def table(self, position: int) -> pa.Table:
         """A shard's rows: `example_id`, `label`, `inputs`, and `logits_0`, `logits_1`, ... of the teachers.
@@ -37,11 +42,16 @@ class Reader:
         return table
 
     def arrays(self, table: pa.Table) -> Arrays:
-        """Rows as `unpack` gives them, and `teacher_logits` float16 [rows, teachers, classes]."""
+        """Rows as `unpack` gives them, and `teacher_logits` float16 [rows, teachers, classes].
+
+        With a selection also `weight` float32 [rows], and `label` as it says.
+        """
         arrays = unpack(table, self.inputs)
         if self.logits:
             teachers = [_matrix(table[f"logits_{teacher}"]) for teacher in range(len(self.logits))]
             arrays["teacher_logits"] = np.stack(teachers, axis=1)
+        if self.selection is not None:
+            arrays["label"], arrays["weight"] = self.selection(arrays["label"], arrays["teacher_logits"])
         return arrays
 
     def all(self) -> Iterator[Arrays]:

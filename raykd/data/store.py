@@ -32,7 +32,7 @@ class Store:
     def add(self, arrays: Arrays) -> int:
         """Copy a shard in. Returns: where its first row stands."""
         rows = len(arrays["label"])
-        arrays = {**arrays, "weight": np.ones(rows, np.float32)}
+        arrays = {"weight": np.ones(rows, np.float32), **arrays}
         if not self._free:
             self._grow(arrays)
         first = self._free.pop()

@@ -1,7 +1,8 @@
 """What a distillation asks of the examples, and a sweep of the distillation: told before anything trains."""
 
 from raykd.config import Config
-from raykd.distill.recipes import students
+from raykd.data.shards import Manifest
+from raykd.distill.recipes import NOISY_STUDENT, students
 from raykd.errors import InputError
 
 TWO_CLASSES = {
@@ -33,4 +34,14 @@ def check_sweep(config: Config) -> None:
         raise InputError(
             f"sweep: found distill.hidden.loss {hidden}, which runs the teachers in every step; expected none in a "
             "sweep, whose trials read cached logits; sweep first, then set it"
+        )
+
+
+def check_unlabelled(config: Config, manifest: Manifest) -> None:
+    """Refuse rounds of Noisy Student where there is nothing to label. Raises: InputError."""
+    if NOISY_STUDENT.name in config.distill.recipes and not manifest.rows("unlabelled"):
+        raise InputError(
+            f"distill.recipes: {NOISY_STUDENT.name} learns from unlabelled rows too, but found none beside "
+            f"{manifest.rows('train')} labelled ones, expected at least 1; set data.labelled to fewer rows, add rows "
+            "with label -1 or remove the recipe"
         )

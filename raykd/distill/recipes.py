@@ -13,12 +13,14 @@ class Recipe:
         teachers: none; the best one on validation; each one its own student; all of them one student.
         average: the teachers' mean acts as one teacher.
         heads: "one" output, or a golden one and "one per teacher".
+        rounds: each student teaches the next one (`raykd.distill.rounds`), in place of stages.
     """
 
     name: str
     teachers: Literal["none", "best", "each", "all"]
     average: bool = False
     heads: Literal["one", "one per teacher"] = "one"
+    rounds: bool = False
 
 
 PLAIN = Recipe("plain", "none")
@@ -26,8 +28,9 @@ ONE_ON_ONE = Recipe("one_on_one", "best")
 ONE_AVG_ON_ONE = Recipe("one_avg_on_one", "all", average=True)
 MANY_ON_MANY = Recipe("many_on_many", "each")
 TMKD = Recipe("many_on_one", "all", heads="one per teacher")
+NOISY_STUDENT = Recipe("noisy_student", "all", average=True, rounds=True)
 
-RECIPES = {recipe.name: recipe for recipe in (PLAIN, ONE_ON_ONE, ONE_AVG_ON_ONE, MANY_ON_MANY, TMKD)}
+RECIPES = {recipe.name: recipe for recipe in (PLAIN, ONE_ON_ONE, ONE_AVG_ON_ONE, MANY_ON_MANY, TMKD, NOISY_STUDENT)}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Student:
 
 
 def students(recipes: Sequence[str], teachers: Sequence[str]) -> list[Student]:
-    """The students to train for these recipes.
+    """The students to train for these recipes, but for those of rounds.
 
     The one-on-one student is the many-on-many student of the best teacher, so `one_on_one` alone asks for
     the same students: which teacher is best is known only when all are trained.
@@ -63,6 +66,8 @@ def students(recipes: Sequence[str], teachers: Sequence[str]) -> list[Student]:
     wanted: dict[str, Student] = {}
     for name in recipes:
         recipe = RECIPES[name]
+        if recipe.rounds:
+            continue
         if recipe.teachers == "none":
             found = [Student(recipe, ())]
         elif recipe.teachers == "all":

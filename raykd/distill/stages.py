@@ -9,7 +9,9 @@ from raykd.artifacts import SWEEP, RunDirectory, external_folder, logits_folder,
 from raykd.config import Config, ModelConfig, TrainingConfig
 from raykd.data.shards import Manifest, read_manifest
 from raykd.distill.inheritance import starting_teacher
+from raykd.distill.noisy_student import Kept, select
 from raykd.distill.recipes import Student, students
+from raykd.distill.rounds import POOL, Round, round_model, rounds
 from raykd.distill.weighting import teacher_weights
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
@@ -32,9 +34,16 @@ def student_spec(config: Config, student: Student, manifest: Manifest) -> ModelS
     return model_spec(config.student.model, manifest, heads)
 
 
+def round_spec(config: Config, manifest: Manifest) -> ModelSpec:
+    """The model of every Noisy Student."""
+    return model_spec(round_model(config), manifest)
+
+
 def model_of_step(config: Config, step: str, manifest: Manifest) -> ModelSpec | None:
     """The model that a step of the pipeline trains or runs, or None for one without a model of its own."""
     kind, _, name = step.partition("/")
+    if step in {place for one in rounds(config) for place in (one.folder, logits_folder(one.store))}:
+        return round_spec(config, manifest)
     if kind in ("teachers", "logits"):
         return None if name in config.external else model_spec(config.teacher(name).model, manifest)
     trained = {student.folder: student for student in students(config.distill.recipes, config.teacher_names)}
@@ -93,6 +102,23 @@ def student_jobs(
     )
     first, *rest = (replace(job, hidden=_hidden(config, student, manifest)) for job in (*jobs, stage2))
     return [replace(first, blocks=_blocks(config, start, manifest)), *rest]
+
+
+def round_job(config: Config, one: Round, manifest: Manifest, run: RunDirectory) -> tuple[TrainJob, Kept]:
+    """A Noisy Student learns labels of labelled rows, and its teachers' answers to those unlabelled rows that it keeps.
+
+    At temperature 1 the KL divergence differs from the cross-entropy against the teachers' probabilities, which the
+    paper takes, by a constant. With alpha 0 rows with a label learn from that alone; without one alpha counts as 1.
+    Raises: InputError where no unlabelled row is kept.
+    """
+    distill = config.distill
+    weights = teacher_weights(distill, one.teachers, run, manifest) if one.number == 1 else None
+    selection, kept = select(config, one, weights, run, manifest)
+    objective = Objective("kl", average=True, space=distill.average, weights=weights)
+    model = round_spec(config, manifest)
+    job = _job(config, one.folder, model, distill.noisy_student.training, POOL, objective=objective)
+    logits = tuple(logits_folder(teacher) for teacher in one.teachers)
+    return replace(job, logits=logits, temperature=1.0, selection=selection), kept
 
 
 def _trained(config: Config, teacher: str, manifest: Manifest) -> Trained:
@@ -179,6 +205,15 @@ def train_student(config: Config, student: Student, run: RunDirectory, report: R
         launch(job, run, report, config.scaling)
     save_weights(run, student.folder, load_weights(run, jobs[-1].folder))
     return {"seconds": time.perf_counter() - begun, **summary(run, [job.folder for job in jobs])}
+
+
+def train_round(config: Config, one: Round, run: RunDirectory, report: Report) -> dict[str, Any]:
+    """Train a Noisy Student. Returns: as `train_teacher`, and how many unlabelled rows there are and are kept."""
+    begun = time.perf_counter()
+    job, kept = round_job(config, one, read_manifest(run), run)
+    launch(job, run, report, config.scaling)
+    selected = {"unlabelled": kept.rows, "kept": sum(kept.by_class), "kept_by_class": list(kept.by_class)}
+    return {"seconds": time.perf_counter() - begun, **selected, **summary(run, [job.folder])}
 
 
 def summary(run: RunDirectory, folders: list[str]) -> dict[str, Any]:

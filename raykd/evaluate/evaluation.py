@@ -13,8 +13,9 @@ from raykd.config import Config
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest, read_manifest
 from raykd.distill.inheritance import best_teacher
-from raykd.distill.recipes import MANY_ON_MANY, ONE_ON_ONE, students
-from raykd.distill.stages import model_spec, student_spec
+from raykd.distill.recipes import MANY_ON_MANY, NOISY_STUDENT, ONE_ON_ONE, students
+from raykd.distill.rounds import rounds
+from raykd.distill.stages import model_spec, round_spec, student_spec
 from raykd.distill.weighting import labelled_validation_rows, teacher_weights
 from raykd.ensemble import average, member_weights
 from raykd.evaluate.quality import quality
@@ -59,6 +60,8 @@ def entries(config: Config, best_teacher: str, scored: Sequence[str] = ()) -> li
         for student in trained:
             name = student.folder.replace("students/", "student/")
             lines.append(Entry(name, "student", recipe, (student.folder,)))
+        if recipe == NOISY_STUDENT.name:
+            lines += [Entry(f"student/{one.path}", "student", recipe, (one.folder,)) for one in rounds(config)]
         if recipe == MANY_ON_MANY.name:
             folders = tuple(student.folder for student in trained)
             lines.append(Entry("ensemble/many_on_many", "student_ensemble", recipe, folders))
@@ -172,6 +175,8 @@ def _spec(config: Config, folder: str, manifest: Manifest) -> tuple[ModelSpec, b
     for teacher in config.teachers:
         if folder == teacher_folder(teacher.name):
             return model_spec(teacher.model, manifest), teacher.training.jit_compile
+    if folder in {one.folder for one in rounds(config)}:
+        return round_spec(config, manifest), config.distill.noisy_student.training.jit_compile
     trained = students(config.distill.recipes, config.teacher_names)
     [student] = [student for student in trained if student.folder == folder]
     return student_spec(config, student, manifest), config.student.training.jit_compile

@@ -8,6 +8,7 @@ from typing import Any
 from raykd.artifacts import RunDirectory, teacher_folder
 from raykd.config import Config
 from raykd.distill.recipes import students
+from raykd.distill.rounds import rounds
 from raykd.report.wording import percent
 
 Epochs = list[dict[str, Any]]
@@ -59,12 +60,13 @@ def teacher_curves(config: Config, run: RunDirectory) -> list[Curve]:
 
 
 def student_curves(config: Config, run: RunDirectory) -> list[Curve]:
-    """One curve per student: its labelled training, or its two stages."""
+    """One curve per student: its labelled training, its two stages, or its round."""
     found = []
     for student in students(config.distill.recipes, config.teacher_names):
         stages = ("stage1", "stage2") if student.teachers else ("labelled",)
         histories = _histories(run, [f"{student.folder}/{stage}" for stage in stages])
         found.append((student.folder.removeprefix("students/"), histories))
+    found += [(one.path, _histories(run, [one.folder])) for one in rounds(config)]
     return _present(found)
 
 

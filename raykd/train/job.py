@@ -10,6 +10,7 @@ from raykd.config import DataConfig, TrainingConfig
 from raykd.data.feed import Feed, bytes_per_row
 from raykd.data.order import Order
 from raykd.data.reader import Reader
+from raykd.data.selection import Selection
 from raykd.data.shards import Manifest
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
@@ -57,6 +58,10 @@ class TrainJob:
         initial: folder of the weights to start from; None draws them with `seed`.
         blocks: what to take over from a teacher at the start, the rest is drawn; None with `initial`.
         hidden: the loss on hidden states, or None.
+        selection: weighs rows by the teachers' logits; None: all rows count alike. The gradient of a step is the
+            weighted sum over its rows divided by `batch_size`, so rows of weight 0 make it smaller, as padding does:
+            sgd takes shorter steps, AdamW, which divides by the gradient's usual size, does not, and fewer gradients
+            reach `clip_norm`. Losses and rates that the training reports count rows by weight.
         keep_best: keep the epoch with the best validation loss and stop early; else keep the last.
         share: of the steps that reach all rows once, that an epoch takes; the next goes on with the rows after them.
     """
@@ -76,6 +81,7 @@ class TrainJob:
     blocks: Blocks | None = None
     hidden: HiddenLoss | None = None
     share: float = 1.0
+    selection: Selection | None = None
 
     def order(self, manifest: Manifest) -> Order:
         """The order in which its rows are read."""
@@ -96,7 +102,7 @@ class TrainJob:
         """Its rows, as batches for one of the workers."""
         row_bytes = bytes_per_row(manifest.inputs, len(self.logits), manifest.classes)
         cached = self.kept_in_memory(manifest, workers)
-        reader = Reader(run, manifest.of(*self.splits), manifest.inputs, self.logits)
+        reader = Reader(run, manifest.of(*self.splits), manifest.inputs, self.logits, self.selection)
         return Feed(
             reader,
             self.order(manifest),

@@ -173,7 +173,7 @@ def _to_end_of_epoch(
         progress.rows += float(totals.rows)
         progress.waited += float(totals.waited)
         progress.seconds += time.perf_counter() - begun
-        if progress.seconds - reported > _REPORT_SECONDS:
+        if progress.rows and progress.seconds - reported > _REPORT_SECONDS:
             reported = progress.seconds
             epoch, epochs = (progress.step - 1) // steps, job.training.epochs
             place = {"folder": job.folder, "epoch": epoch, "epochs": epochs}

@@ -18,6 +18,7 @@ def test_every_recipe_of_the_configuration_has_a_value():
     [
         ([], []),
         (["plain"], ["students/plain"]),
+        (["noisy_student"], []),  # Its students are those of rounds.
         (["one_avg_on_one"], ["students/one_avg_on_one"]),
         (["many_on_one"], ["students/many_on_one"]),
         (["many_on_many"], PAIRED),
@@ -66,5 +67,5 @@ def test_with_one_teacher_the_paired_student_is_one():
     assert students(["one_on_one"], ["a"]) == [Student(MANY_ON_MANY, ("a",))]
 
 
-def test_only_the_average_recipe_averages():
-    assert [name for name, recipe in RECIPES.items() if recipe.average] == ["one_avg_on_one"]
+def test_recipes_that_average():
+    assert [name for name, recipe in RECIPES.items() if recipe.average] == ["one_avg_on_one", "noisy_student"]

@@ -4,13 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from small import ignore, small_job
 
 from raykd.artifacts import RunDirectory, logits_folder
 from raykd.config import ScalingConfig, TrainingConfig
 from raykd.data.shards import Manifest
-from raykd.train.checkpoint import Values, checkpoints_in, load_weights
+from raykd.train.checkpoint import Progress, Values, checkpoints_in, load_weights
 from raykd.train.launch import launch
+from raykd.train.loop import _to_end_of_epoch
+from raykd.train.program import Totals
 
 
 def _equal(first: Values, second: Values) -> bool:
@@ -83,6 +86,18 @@ def test_stage_starts_from_the_weights_of_the_one_before(
     for before, after in zip(first, second, strict=True):
         if before.dtype == np.float32:  # The others are the states of the dropout's generators.
             np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+def test_steps_whose_rows_all_have_weight_0_have_no_figures(run_directory: RunDirectory) -> None:
+    events: list[dict[str, Any]] = []
+    counts = iter([0.0, 8.0])
+
+    def take(count: int) -> Totals:
+        rows = next(counts)
+        return Totals(tf.constant(2.0 * rows), tf.constant(rows), tf.constant(0.0, tf.float64), tf.constant(-1))
+
+    list(_to_end_of_epoch(small_job("a"), run_directory, take, Progress(), 4, events.append))
+    assert [(event["share"], event["loss"]) for event in events] == [(4 / 24, 2.0)]
 
 
 def test_loss_that_is_not_finite_stops_with_the_step(
