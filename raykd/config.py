@@ -425,8 +425,10 @@ class SweepConfig(Section):
     @field_validator("recipe")
     @classmethod
     def _has_teachers(cls, recipe: str) -> str:
-        if recipe in ("plain", "noisy_student"):
-            raise ValueError("a recipe in two stages: temperature and alpha have no part in the others")
+        if recipe == "plain":
+            raise ValueError("a recipe with teachers: without them temperature and alpha have no part in it")
+        if recipe == "noisy_student":
+            raise ValueError("a recipe with stages: temperature and alpha have no part in rounds")
         return recipe
 
     @model_validator(mode="after")

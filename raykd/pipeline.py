@@ -229,12 +229,16 @@ def plan(config: Config) -> list[Step]:
     if config.sweep.enabled:
         check_sweep(config)
         swept = config.sweep.model_dump(mode="json", exclude={"enabled"})
-        own = config.student.model_dump(exclude={"training"}), config.distill.model_dump(exclude={"recipes", "noisy_student"})
+        own = (
+            config.student.model_dump(exclude={"training"}),
+            config.distill.model_dump(exclude={"recipes", "noisy_student"}),
+        )
         logits = [logits_folder(name) for name in config.teacher_names]
         add(SWEEP, partial(_sweep, config), logits, swept, *own, alone=True)
     # Rounds wait for one another: let them not wait for others too.
     for one in rounds(config):
-        needs = [logits_folder(name) for name in one.teachers] + ([SWEEP] if _sweeps_models(config) else [])
+        needs = [logits_folder(name) for name in one.teachers]
+        needs += [SWEEP] if _rounds_follow_sweep(config) else []
         add(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one))
         if one.number < config.distill.noisy_student.rounds:
             add(logits_folder(one.store), partial(_score_round, config, one), [one.folder], SCORED_SPLITS)
@@ -253,11 +257,12 @@ def plan(config: Config) -> list[Step]:
 
 def _follows_sweep(config: Config, student: Student) -> bool:
     """Whether the student has the sweep's best settings: the plain one only where models are swept."""
-    return config.sweep.enabled and (bool(student.teachers) or _sweeps_models(config))
+    return config.sweep.enabled and (bool(student.teachers) or config.sweep.student is not None)
 
 
-def _sweeps_models(config: Config) -> bool:
-    return config.sweep.enabled and config.sweep.student is not None
+def _rounds_follow_sweep(config: Config) -> bool:
+    """Whether the rounds' students are the sweep's best: its other settings have no part in them."""
+    return config.sweep.enabled and config.sweep.student is not None and config.distill.noisy_student.model is None
 
 
 # The work of each step. Most runs in a lane, so TensorFlow is imported there and not by the driver.
@@ -309,7 +314,7 @@ def _train_student(config: Config, student: Student, run: RunDirectory, report: 
 def _train_round(config: Config, one: Round, run: RunDirectory, report: Any) -> Facts:
     from raykd.distill.stages import train_round
 
-    return train_round(chosen(config, run) if _sweeps_models(config) else config, one, run, report)
+    return train_round(chosen(config, run) if _rounds_follow_sweep(config) else config, one, run, report)
 
 
 def _score_round(config: Config, one: Round, run: RunDirectory, report: Any) -> Facts:
@@ -317,9 +322,9 @@ def _score_round(config: Config, one: Round, run: RunDirectory, report: Any) -> 
     from raykd.distill.logits import score
     from raykd.distill.stages import round_spec
 
+    config = chosen(config, run) if _rounds_follow_sweep(config) else config
     compiled = config.distill.noisy_student.training.jit_compile
-    spec = round_spec(chosen(config, run) if _sweeps_models(config) else config, read_manifest(run))
-    return score(one.store, one.folder, spec, compiled, run, report)
+    return score(one.store, one.folder, round_spec(config, read_manifest(run)), compiled, run, report)
 
 
 def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:

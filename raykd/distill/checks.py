@@ -27,16 +27,6 @@ def check_classes(config: Config, classes: int) -> None:
         )
 
 
-def check_sweep(config: Config) -> None:
-    """Refuse a sweep whose trials would run teachers. Raises: InputError."""
-    hidden = config.distill.hidden.loss
-    if hidden != "none":
-        raise InputError(
-            f"sweep: found distill.hidden.loss {hidden}, which runs the teachers in every step; expected none in a "
-            "sweep, whose trials read cached logits; sweep first, then set it"
-        )
-
-
 def check_unlabelled(config: Config, manifest: Manifest) -> None:
     """Refuse rounds of Noisy Student where there is nothing to label. Raises: InputError."""
     if NOISY_STUDENT.name in config.distill.recipes and not manifest.rows("unlabelled"):
@@ -44,4 +34,14 @@ def check_unlabelled(config: Config, manifest: Manifest) -> None:
             f"distill.recipes: {NOISY_STUDENT.name} learns from unlabelled rows too, but found none beside "
             f"{manifest.rows('train')} labelled ones, expected at least 1; set data.labelled to fewer rows, add rows "
             "with label -1 or remove the recipe"
+        )
+
+
+def check_sweep(config: Config) -> None:
+    """Refuse a sweep whose trials would run teachers. Raises: InputError."""
+    hidden = config.distill.hidden.loss
+    if hidden != "none":
+        raise InputError(
+            f"sweep: found distill.hidden.loss {hidden}, which runs the teachers in every step; expected none in a "
+            "sweep, whose trials read cached logits; sweep first, then set it"
         )

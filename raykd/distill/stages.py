@@ -28,15 +28,15 @@ def model_spec(config: ModelConfig, manifest: Manifest, heads: int = 1) -> Model
     return ModelSpec(config, manifest.inputs, manifest.classes, heads)
 
 
+def round_spec(config: Config, manifest: Manifest) -> ModelSpec:
+    """The model of every Noisy Student."""
+    return model_spec(round_model(config), manifest)
+
+
 def student_spec(config: Config, student: Student, manifest: Manifest) -> ModelSpec:
     """The model of a student; without a golden head where no training row has a label."""
     heads = student.heads_without_labels if "train" in manifest.scored_only else student.heads
     return model_spec(config.student.model, manifest, heads)
-
-
-def round_spec(config: Config, manifest: Manifest) -> ModelSpec:
-    """The model of every Noisy Student."""
-    return model_spec(round_model(config), manifest)
 
 
 def model_of_step(config: Config, step: str, manifest: Manifest) -> ModelSpec | None:

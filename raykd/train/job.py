@@ -80,8 +80,8 @@ class TrainJob:
     keep_best: bool = True
     blocks: Blocks | None = None
     hidden: HiddenLoss | None = None
-    share: float = 1.0
     selection: Selection | None = None
+    share: float = 1.0
 
     def order(self, manifest: Manifest) -> Order:
         """The order in which its rows are read."""
