@@ -185,7 +185,7 @@ def test_the_dry_run_knows_the_rounds_model(manifest: Manifest) -> None:
     assert model_of_step(config, "teachers/wide", manifest) != spec
 
 
-QUICK = "{epochs: 3, batch_size: 32, learning_rate: 5.0e-3, jit_compile: false}"
+QUICK = "{epochs: 10, batch_size: 32, learning_rate: 1.0e-2, jit_compile: false}"
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,6 @@ def small(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Co
         "teachers=[{name: a, model: {type: mlp, hidden: [64]}}, {name: b, model: {type: mlp, hidden: [48]}}]",
         "teacher_defaults={training: {epochs: 8, batch_size: 32, learning_rate: 5.0e-3, jit_compile: false}}",
         f"distill.noisy_student.training={QUICK}",
-        "distill.noisy_student.training.augment.shift=1",
         "distill.noisy_student.model={type: mlp, hidden: [64], dropout: 0.2}",
     )
     return config, run(config)
@@ -239,6 +238,6 @@ def test_a_changed_confidence_redoes_the_rounds_alone(small: tuple[Config, dict[
     planned = {step.step: step for step in preview(changed)}
     assert {name for name, step in planned.items() if not step.done} == ROUNDS | {"evaluation"}
     manifest = read_manifest(RunDirectory.at(config.storage_path, config.name))
-    assert planned["students/noisy_student/round-1"].rows == 3 * manifest.rows("train", "unlabelled")
+    assert planned["students/noisy_student/round-1"].rows == 10 * manifest.rows("train", "unlabelled")
     assert planned["students/noisy_student/round-2"].parameters == 64 * 64 + 64 + 64 * 10 + 10
     assert run(config) == evaluation
