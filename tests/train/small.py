@@ -19,15 +19,16 @@ IMITATION = HiddenLoss("mse", 0.5, (TEACHER,))
 
 
 def write_examples(run_directory: RunDirectory) -> Manifest:
-    """69 rows to train on, so that one of two workers has a row less; 40 to validate; the logits of teacher `a`."""
+    """69 rows to train on, so that one of two workers has a row less; 40 to validate; 41 unlabelled; logits of `a`."""
     rng = np.random.default_rng(0)
     plane, shards, start = rng.normal(size=6), [], 0
-    for split, rows in (("train", 69), ("validation", 40)):
+    for split, rows in (("train", 69), ("validation", 40), ("unlabelled", 41)):
         for index, ids in enumerate(np.array_split(np.arange(start, start + rows), 2)):
             features = rng.normal(size=(len(ids), 6)).astype(np.float32)
             margin = features @ plane
             shard = Shard(split, index, len(ids), hash_ids(ids))
-            columns = {"example_id": ids, "label": (margin > 0).astype(np.int32), "inputs": list(features)}
+            labels = np.full(len(ids), -1) if split == "unlabelled" else margin > 0
+            columns = {"example_id": ids, "label": labels.astype(np.int32), "inputs": list(features)}
             write_table(run_directory, f"{EXAMPLES}/{shard.name}", columns)
             logits = np.stack([-margin, margin], axis=1).astype(np.float16)
             write_table(

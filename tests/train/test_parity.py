@@ -13,6 +13,7 @@ from small import IMITATION, ignore, small_job
 
 from raykd.artifacts import RunDirectory, logits_folder
 from raykd.config import CustomModelConfig, MLPConfig, ScalingConfig, TrainingConfig
+from raykd.data.selection import Selection
 from raykd.data.shards import read_manifest
 from raykd.data.visits import FEED_CPUS
 from raykd.losses import Objective
@@ -32,6 +33,7 @@ TOLERANCE = {
     "whole_batch": 1e-5,
     "imitating": 1e-5,
     "mixed": 1e-5,
+    "selected": 1e-5,
 }
 
 
@@ -49,6 +51,7 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         "stopped_early": {**sgd, "learning_rate": 3.0, "patience": 1},
         "whole_batch": {**sgd, "jit_compile": True},
         "imitating": sgd,
+        "selected": sgd,
         "mixed": {**sgd, "accumulate": 2, "augment": {"mixup": 0.5}},
     }
     plain = MLPConfig(type="mlp", hidden=[8])
@@ -60,6 +63,10 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         if name == "whole_batch":
             # Its correlations are of columns, over the rows of all replicas.
             job = replace(job, objective=Objective("dist"), logits=(logits_folder("a"),), alpha=0.8)
+        if name == "selected":
+            # Of the unlabelled rows some have weight 0, the others more or less than 1.
+            splits, selection = ("train", "unlabelled"), Selection(0.7, class_weights=(0.5, 1.5))
+            job = replace(job, splits=splits, logits=(logits_folder("a"),), temperature=1.0, selection=selection)
         hidden = IMITATION if name == "imitating" else None
         jobs[name] = replace(job, model=replace(job.model, config=model), data=data, hidden=hidden)
     return jobs
