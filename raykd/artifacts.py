@@ -22,6 +22,7 @@ from raykd.errors import InputError
 MARKER = "done.json"
 EXAMPLES = "examples"
 EVALUATION = "evaluation"
+SWEEP = "sweep"
 
 
 def teacher_folder(name: str) -> str:
@@ -32,6 +33,11 @@ def teacher_folder(name: str) -> str:
 def logits_folder(teacher: str) -> str:
     """Where a teacher's logits stand, relative to the run directory."""
     return f"logits/{teacher}"
+
+
+def external_folder(teacher: str) -> str:
+    """Where ingestion puts an external teacher's logits, relative to the run directory; `logits_folder` is a copy."""
+    return f"{EXAMPLES}/external/{teacher}"
 
 
 def fingerprint(*parts: Any) -> str:

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console as Terminal
 
+from raykd.artifacts import SWEEP
 from raykd.bench.cli import app as bench
+from raykd.config import Config
 from raykd.errors import InputError
 
 app = typer.Typer(
@@ -24,23 +26,28 @@ def _root() -> None:
     """Distil several large Keras teachers into small students."""
 
 
+_Source = Annotated[str, typer.Argument(help="YAML file, or a packaged configuration: quickstart, digits, mnist.")]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value, for example distill.alpha=0.5; repeatable."),
+]
+_Name = Annotated[str | None, typer.Option(help="Name of the run.")]
+_StoragePath = Annotated[str | None, typer.Option(help="Folder or URI that holds run directories.")]
+_Address = Annotated[str | None, typer.Option(help="Address of a Ray cluster; default: start Ray here.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show steps and work, done or to do; run nothing.")]
+_Verbose = Annotated[bool, typer.Option("--verbose", help="Show Ray's and TensorFlow's own messages too.")]
+
+
 @app.command()
 def run(
-    config: Annotated[
-        str, typer.Argument(help="YAML file, or a packaged configuration: quickstart, digits, mnist.")
-    ] = "quickstart",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a value, for example distill.alpha=0.5; repeatable."),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
-    storage_path: Annotated[str | None, typer.Option(help="Folder or URI that holds run directories.")] = None,
-    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster; default: start Ray here.")] = None,
+    config: _Source = "quickstart",
+    set_: _Set = None,
+    name: _Name = None,
+    storage_path: _StoragePath = None,
+    address: _Address = None,
     seeds: Annotated[str | None, typer.Option(help="Run once per seed and compare, for example 0,1,2.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show steps and work, done or to do; run nothing.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's and TensorFlow's own messages too.")] = False,
+    dry_run: _DryRun = False,
+    verbose: _Verbose = False,
 ) -> None:
     """Run the whole job; the same command again does only what is missing.
 
@@ -54,12 +61,8 @@ def run(
     """
     from raykd import pipeline
     from raykd.console import show_plan, show_seeds
-    from raykd.loading import load_config
 
-    overrides = list(set_ or [])
-    overrides += [f"name={name}"] if name else []
-    overrides += [f"storage_path={storage_path}"] if storage_path else []
-    loaded = load_config(config, overrides)
+    loaded = _load(config, set_, name, storage_path)
     if dry_run:
         show_plan(pipeline.preview(loaded))
     elif seeds is not None:
@@ -68,6 +71,50 @@ def run(
         show_seeds(run_seeds(loaded, _parse_seeds(seeds), address=address, verbose=verbose))
     else:
         pipeline.run(loaded, address=address, verbose=verbose)
+
+
+@app.command()
+def sweep(
+    config: _Source = "quickstart",
+    set_: _Set = None,
+    name: _Name = None,
+    storage_path: _StoragePath = None,
+    address: _Address = None,
+    dry_run: _DryRun = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Find temperature and alpha on the validation split: Ray Tune tries them over the teachers' cached logits.
+
+    Does what is missing of ingestion, teachers, logits and trials. `raykd run` with `sweep.enabled` sweeps too and
+    trains all students with the best trial's settings.
+
+    Examples:
+
+    - `raykd sweep` tries 12 pairs of temperature and alpha on the quickstart
+
+    - `raykd sweep digits --set sweep.searcher=grid --set sweep.temperature=[2,4] --set sweep.alpha=[0.5,0.9]`
+
+    - `raykd sweep mine.yaml --set sweep.trials=30 --set sweep.share=0.25 --dry-run` shows its trials and row passes
+
+    - `raykd run mine.yaml --set sweep.enabled=true` goes on to the students
+    """
+    from raykd import pipeline
+    from raykd.console import show_plan
+
+    loaded = pipeline.sweeping(_load(config, set_, name, storage_path))
+    if dry_run:
+        show_plan(pipeline.preview(loaded, last=SWEEP))
+    else:
+        pipeline.sweep(loaded, address=address, verbose=verbose)
+
+
+def _load(source: str, set_: list[str] | None, name: str | None, storage_path: str | None) -> Config:
+    from raykd.loading import load_config
+
+    overrides = list(set_ or [])
+    overrides += [f"name={name}"] if name else []
+    overrides += [f"storage_path={storage_path}"] if storage_path else []
+    return load_config(source, overrides)
 
 
 def _parse_seeds(text: str) -> list[int]:

@@ -47,10 +47,24 @@ def connect(address: str | None, verbose: bool) -> Iterator[Cluster]:
     if not verbose:
         quiet()
     try:
-        yield Cluster(int(ray.cluster_resources().get("CPU", 1)))
+        yield cluster_now()
     finally:
         if not joined:
             ray.shutdown()
+
+
+def cluster_now() -> Cluster:
+    """What the connected cluster offers."""
+    import ray
+
+    return Cluster(int(ray.cluster_resources().get("CPU", 1)))
+
+
+def trials_together(config: Config, cluster: Cluster, trials: int) -> tuple[int, int]:
+    """How many trials of a sweep train side by side, and with how many threads: each in one process, as in a lane."""
+    room = max(1, min(cluster.cpus // config.scaling.cpus_per_worker, trials))
+    count = room if config.scaling.lanes == "auto" else min(config.scaling.lanes, trials)
+    return count, max(1, cluster.cpus // count)
 
 
 def lanes_for(config: Config, cluster: Cluster, run: RunDirectory, verbose: bool) -> "Lanes":
@@ -60,7 +74,7 @@ def lanes_for(config: Config, cluster: Cluster, run: RunDirectory, verbose: bool
 
     scaling = config.scaling
     cpus_of_one = scaling.cpus_per_worker * max(1, scaling.most_workers)
-    room = max(1, min(cluster.cpus // cpus_of_one, len(config.teachers)))
+    room = max(1, min(cluster.cpus // cpus_of_one, len(config.teacher_names)))
     count = room if scaling.lanes == "auto" else scaling.lanes
     threads = max(1, cluster.cpus // count)
     # A lane that trains itself leaves room for the Ray Data task that feeds it: a feed without a CPU would starve

@@ -5,9 +5,19 @@ Every field states its meaning, unit and default. YAML comes in through `raykd.l
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from raykd.transfer import check_hidden, check_initialise
 
@@ -17,9 +27,11 @@ Cache = Literal["auto", "memory", "none"]
 SoftLoss = Literal["kl", "logit_mse", "dkd", "logit_standardised_kl", "dist"]
 Weighting = Literal["uniform", "accuracy", "fitted"]
 Space = Literal["probabilities", "logits"]
+BUILT_IN_SOURCES = ("docsqa", "digits")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Initialise = Literal["random", "every_other", "first"] | tuple[Annotated[int, Field(ge=0)], ...]
+Positive = Annotated[float, Field(gt=0.0)]
 ArtefactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 _WIDTH_PER_HEAD = 32
 _ROUND = re.compile(r"noisy_student-\d+")  # the name of a round's student among teachers
@@ -31,12 +43,28 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class ExternalColumn(Section):
+    """A column of a teacher that was run elsewhere: a list of a number per class, or one number for class 1."""
+
+    column: str = Field(description="name of the column")
+    kind: Literal["probabilities", "logits"] = Field(
+        "probabilities", description="of the numbers; one logit alone is the log-odds of class 1"
+    )
+
+
+def _named_column(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
+
+
 class Columns(Section):
     """Which columns of a source hold what."""
 
     text: list[str] | None = Field(None, description="one text column, or two for a pair (query, passage)")
     features: str | None = Field(None, description="a column of equally long lists of numbers (image, vector)")
     label: str = Field("label", description="integer class, 0 to classes - 1")
+    external: dict[ArtefactName, Annotated[ExternalColumn, BeforeValidator(_named_column)]] = Field(
+        default_factory=dict, description="external teachers by name: their column of probabilities, or column and kind"
+    )
 
 
 class DataConfig(Section):
@@ -50,6 +78,9 @@ class DataConfig(Section):
         None, ge=1, description="training rows that keep their label, the rest is unlabelled; default: all"
     )
     unlabelled: int | None = Field(None, ge=0, description="most unlabelled rows kept; default: all")
+    repaired: int = Field(
+        0, ge=0, description="unlabelled rows added to a source of pairs: its queries with other passages of its own"
+    )
     validation: Fraction = Field(0.1, description="share of the rows held out for choosing, where none comes")
     test: Fraction = Field(0.2, description="share of the rows held out for the final evaluation, where none comes")
     shard_rows: int = Field(4096, ge=1, description="most rows in one Parquet shard")
@@ -318,6 +349,96 @@ class DistillConfig(Section):
     noisy_student: NoisyStudentConfig = Field(default_factory=NoisyStudentConfig)
 
 
+class Range(Section):
+    """All values from `low` to `high`."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> "Range":
+        if self.low >= self.high:
+            raise ValueError(f"low below high; found {self.low:g} and {self.high:g}")
+        return self
+
+
+def _positive(values: Range) -> Range:
+    if values.low <= 0:
+        raise ValueError(f"low above 0; found {values.low:g}")
+    return values
+
+
+def _fractions(values: Range) -> Range:
+    if values.low < 0 or values.high > 1:
+        raise ValueError(f"low and high from 0 to 1; found {values.low:g} and {values.high:g}")
+    return values
+
+
+def _values_tag(value: Any) -> str:
+    return "range" if isinstance(value, Mapping | Range) else "values"
+
+
+PositiveValues = Annotated[
+    Annotated[list[Positive], Field(min_length=1), Tag("values")]
+    | Annotated[Range, AfterValidator(_positive), Tag("range")],
+    Discriminator(_values_tag),
+]
+FractionValues = Annotated[
+    Annotated[list[Fraction], Field(min_length=1), Tag("values")]
+    | Annotated[Range, AfterValidator(_fractions), Tag("range")],
+    Discriminator(_values_tag),
+]
+
+
+class SweepConfig(Section):
+    """Trials of one student with other settings, over cached logits; the best one's settings train all students.
+
+    What is swept is a list of values, or a range {low, high}. Trial 0 has the configuration's own settings.
+    """
+
+    enabled: bool = Field(False, description="sweep before the students are trained")
+    trials: int = Field(12, ge=1, description="trials in all; a grid has one per combination instead, and trial 0")
+    temperature: PositiveValues = Field(Range(low=1.0, high=8.0), description="a range is sampled log-uniformly")
+    alpha: FractionValues = Field(Range(low=0.5, high=1.0), description="a range is sampled uniformly")
+    learning_rate: PositiveValues | None = Field(
+        None, description="peak of stage 2; stage 1's keeps its ratio to it; a range is sampled log-uniformly"
+    )
+    soft_loss: list[str] | None = Field(None, min_length=1, description="values of distill.soft_loss")
+    student: list[ModelConfig] | None = Field(
+        None, min_length=1, description="values of student.model, for the plain student too"
+    )
+    searcher: Literal["random", "grid", "optuna"] = Field("optuna", description="optuna: tree-structured Parzen")
+    scheduler: Literal["none", "asha"] = Field("asha", description="asha: stops trials that fall behind")
+    recipe: RecipeName = Field("many_on_one", description="whose student is swept; of paired ones the best teacher's")
+    share: float = Field(1.0, gt=0, le=1, description="of each epoch's steps that a trial takes, in both stages")
+    stage1_epochs: int | None = Field(None, ge=0, description="of a trial; default: distill.stage1.epochs")
+    stage2_epochs: int | None = Field(None, ge=1, description="of a trial; default: distill.stage2.epochs")
+
+    @field_validator("soft_loss")
+    @classmethod
+    def _known_losses(cls, names: list[str] | None) -> list[str] | None:
+        known = get_args(DistillConfig.model_fields["soft_loss"].annotation)
+        if set(names or []) - set(known):
+            raise ValueError(f"values of {', '.join(known)}")
+        return names
+
+    @field_validator("recipe")
+    @classmethod
+    def _has_teachers(cls, recipe: str) -> str:
+        if recipe == "plain":
+            raise ValueError("a recipe with teachers: without them temperature and alpha have no part in it")
+        if recipe == "noisy_student":
+            raise ValueError("a recipe with stages: temperature and alpha have no part in rounds")
+        return recipe
+
+    @model_validator(mode="after")
+    def _grid_of_lists(self) -> "SweepConfig":
+        ranges = [name for name in ("temperature", "alpha", "learning_rate") if isinstance(getattr(self, name), Range)]
+        if self.searcher == "grid" and ranges:
+            raise ValueError(f"lists of values with searcher grid, but {ranges[0]} is a range; list its values")
+        return self
+
+
 class ScalingConfig(Section):
     """How much runs side by side."""
 
@@ -358,19 +479,40 @@ class Config(Section):
     seed: int = Field(0, ge=0, description="seed of the split, the weights, dropout and row order")
     storage_path: str = Field("~/raykd_results", description="folder or pyarrow filesystem URI")
     data: DataConfig = Field(default_factory=DataConfig)
-    teachers: list[TeacherConfig] = Field(min_length=1)
+    teachers: list[TeacherConfig] = Field(
+        default_factory=list, description="teachers to train; none where data.columns.external names one"
+    )
     student: StudentConfig
     distill: DistillConfig = Field(default_factory=DistillConfig)
+    sweep: SweepConfig = Field(default_factory=SweepConfig)
     scaling: ScalingConfig = Field(default_factory=ScalingConfig)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        names = [teacher.name for teacher in self.teachers]
+        names = self.teacher_names
+        if not names:
+            raise ValueError("teachers: found [], expected at least 1, here or under data.columns.external; add one")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"teachers: the name {sorted(twice)[0]} stands twice; give each its own")
         if self._has_rounds and (taken := next((name for name in names if _ROUND.fullmatch(name)), None)):
             raise ValueError(
                 f"teachers: the name {taken} is that of a student with the recipe noisy_student; choose another"
+            )
+        if self.external and self.data.source in BUILT_IN_SOURCES:
+            raise ValueError(
+                f"data.columns.external: found {', '.join(self.external)}, expected none with data.source "
+                f"{self.data.source}, which has no such column; leave it out"
+            )
+        if self.external and self.data.repaired:
+            # Every student of an external teacher reads its scores of the whole pool.
+            raise ValueError(
+                f"data.repaired: found {self.data.repaired}, expected 0 with data.columns.external, which has no "
+                "score of a new pair; leave out either"
+            )
+        if self.external and self.distill.hidden.loss != "none":
+            raise ValueError(
+                f"distill.hidden.loss: found {self.distill.hidden.loss} with data.columns.external, which has no "
+                "hidden states; leave out either"
             )
         for where, training in self.trainings().items():
             if training.batch_size % self.data.streams:
@@ -412,8 +554,18 @@ class Config(Section):
             )
         return self
 
+    @property
+    def external(self) -> list[str]:
+        """Names of the teachers that come as a column of the data."""
+        return list(self.data.columns.external)
+
+    @property
+    def teacher_names(self) -> list[str]:
+        """Names of all teachers, the trained ones first: the order of a student's heads."""
+        return [*(teacher.name for teacher in self.teachers), *self.external]
+
     def teacher(self, name: str) -> TeacherConfig:
-        """The teacher of this name."""
+        """The trained teacher of this name."""
         return next(teacher for teacher in self.teachers if teacher.name == name)
 
     def trainings(self) -> dict[str, TrainingConfig]:

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from raykd.config import Config
+from raykd.distill.trials import OBJECTIVE, Record, ranked
 
 if TYPE_CHECKING:
     from raykd.pipeline import Planned
@@ -59,6 +60,9 @@ class Console:
             self._running.pop(step, None)
             self._finished += 1
             self._line(f"{step}: {_facts(event)}")
+        elif event["kind"] == "trial":
+            self._running.pop(step, None)
+            self._line(_trial(event))
         elif event["kind"] == "restarted":
             self._line(f"{step}: its lane died; going on from the last checkpoint in a new one")
 
@@ -86,6 +90,33 @@ class Console:
             )
         return table
 
+    def trials(self, records: Sequence[Record], best: dict[str, Any]) -> None:
+        """Print the sweep's trials, best first, and what the sweep cost."""
+        table = Table(title="trials, on the validation split", title_justify="left", box=None, header_style="dim")
+        for name in ("trial", "", *best["settings"], "accuracy", "loss", "epochs", "steps", "seconds"):
+            table.add_column(name, justify="right")
+        for record in ranked(records):
+            table.add_row(
+                str(record.number),
+                record.status,
+                *(_setting(record.settings[name]) for name in best["settings"]),
+                _number(record.validation_accuracy, ".2%"),
+                _number(record.validation_loss, ".4f"),
+                str(record.epochs),
+                f"{record.steps:,}",
+                f"{record.seconds:.1f}",
+            )
+        self._console.print(table)
+        text = "trial 0 has the configuration's own settings"
+        if best["trained"]:
+            used = best["trial_seconds"] / (best["together"] * best["seconds"])
+            text += (
+                f"; {best['trained']} trials here, {best['together']} side by side: {best['steps']:,} steps in "
+                f"{best['seconds']:.0f} s ({best['steps'] / best['seconds']:,.0f} a second), {used:.0%} of that time "
+                "within trials"
+            )
+        self._console.print(text, style="dim", highlight=False, soft_wrap=True)
+
     def results(self, evaluation: dict[str, Any], report: str) -> None:
         """Print the table of all models and where the report is."""
         table = Table(title=f"test split, {evaluation['device']}", title_justify="left", box=None, header_style="dim")
@@ -108,16 +139,16 @@ class Console:
                 f"{model['accuracy']:.2%}",
                 f"{low:.1%} - {high:.1%}",
                 _number(model["auc"], ".3f"),
-                f"{model['agreement']:.1%}",
-                f"{model['parameters']:,}",
-                f"{model['examples_per_second']:,.0f}",
-                f"{model['retention']:.3f}",
-                f"{model['speedup_ensemble']:.1f}",
+                _number(model["agreement"], ".1%"),
+                _number(model["parameters"], ",d"),
+                _number(model["examples_per_second"], ",.0f"),
+                _number(model["retention"], ".3f"),
+                _number(model["speedup_ensemble"], ".1f"),
             )
         self._console.print(table)
         self._console.print(
             f"retention: accuracy over the best teacher's ({evaluation['best_teacher']}); "
-            "speed-up: over the teacher ensemble",
+            f"speed-up: over the teacher ensemble{_unknown(evaluation['models'])}",
             style="dim",
         )
         minutes, seconds = divmod(round(evaluation["wall_seconds"]), 60)
@@ -129,12 +160,43 @@ class Console:
         )
 
 
+def _unknown(models: Sequence[dict[str, Any]]) -> str:
+    known = all(model[key] is not None for model in models for key in ("retention", "speedup_ensemble"))
+    return "" if known else "; empty: unknown of an external teacher"
+
+
+def _mean_and_deviation(figure: tuple[float, float] | None) -> str:
+    return "" if figure is None else f"{figure[0]:.4f} ± {figure[1]:.4f}"
+
+
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
+def _setting(value: Any) -> str:
+    """A trial's setting; a model by its figures."""
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_setting(part)}" for name, part in value.items() if name != "type")
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _trial(event: Event) -> str:
+    """A trial that ended, and the best one so far."""
+    settings = ", ".join(f"{name} {_setting(value)}" for name, value in event["settings"].items())
+    outcome = event["reason"] if event["status"] == "failed" else f"validation accuracy {event[OBJECTIVE]:.2%}"
+    text = f"sweep/{event['number']}: {settings}: {outcome} ({event['status']}, {event['seconds']:.0f} s)"
+    best = event["best"]
+    if best is None:
+        return text
+    if best["number"] == event["number"]:
+        return f"{text}, the best so far"
+    return f"{text}; best so far: {best['number']} with {best[OBJECTIVE]:.2%}"
+
+
 def _facts(event: Event) -> str:
     parts = [f"{event['seconds']:.0f} s"]
+    if event.get("trials") is not None:
+        parts.append(f"{event['trials']} trials, {event['steps']:,} steps")
     if event.get("rows") is not None:
         parts.append(f"{event['rows']:,} rows")
     if event.get("kept") is not None:
@@ -156,8 +218,13 @@ def show_plan(steps: Sequence["Planned"]) -> None:
     for step in steps:
         rows = "known after ingestion" if step.rows is None else f"{step.rows:,}"
         tera = None if step.flops is None else step.flops / 1e12
+        trials = "" if step.trials is None else f", {step.trials} trials"
         table.add_row(
-            step.step, "done" if step.done else "to do", rows, _number(step.parameters, ",d"), _number(tera, ".3f")
+            f"{step.step}{trials}",
+            "done" if step.done else "to do",
+            rows,
+            _number(step.parameters, ",d"),
+            _number(tera, ".3f"),
         )
     console = rich.console.Console()
     console.print(table)
@@ -166,14 +233,14 @@ def show_plan(steps: Sequence["Planned"]) -> None:
         console.print(f"at most {left:.2f} TFLOP left to do; training that stops early does less", style="dim")
 
 
-def show_seeds(figures: dict[str, dict[str, tuple[float, float]]]) -> None:
-    """Print mean and standard deviation over seeds."""
+def show_seeds(figures: dict[str, dict[str, tuple[float, float] | None]]) -> None:
+    """Print mean and standard deviation over seeds; nothing for a figure that is not known."""
     table = Table(box=None, header_style="dim", title="mean ± standard deviation over seeds", title_justify="left")
     table.add_column("model")
     for name in next(iter(figures.values())):
         table.add_column(name, justify="right")
     for model, values in figures.items():
-        table.add_row(model, *(f"{mean:.4f} ± {deviation:.4f}" for mean, deviation in values.values()))
+        table.add_row(model, *map(_mean_and_deviation, values.values()))
     console = rich.console.Console()
     if not console.is_terminal:
         console.width = _LOG_WIDTH

@@ -132,6 +132,12 @@ class Lanes:
         self._show_events(show)
         return list(times.values())
 
+    def release(self) -> None:
+        """End the lanes, once they are idle: their CPUs are free for others."""
+        for lane in [*self._idle.values(), self._board]:
+            ray.kill(lane)
+        self._idle.clear()
+
     def _show_events(self, show: Callable[[Event], None]) -> None:
         for event in ray.get(self._board.fetch.remote()):
             show(event)

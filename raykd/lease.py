@@ -92,6 +92,7 @@ class Lease:
         found = self._read()
         if found is not None and found.owner == self._self.owner:
             self._run.delete(LEASE)
+        self._name = None  # Without its handle Ray ends the actor.
 
     def check(self) -> None:
         """Raises: InputError when another process has taken the directory, because this one seemed dead."""
@@ -99,7 +100,7 @@ class Lease:
             raise self._refusal(self._taken_by)
 
     def claim_name(self) -> None:
-        """Hold the run directory's name in the connected Ray cluster too, until this driver ends.
+        """Hold the run directory's name in the connected Ray cluster too, until the block or this driver ends.
 
         Raises: InputError when another driver of the cluster holds it.
         """

@@ -18,17 +18,23 @@ from raykd.config import (
     CustomModelConfig,
     DataConfig,
     DistillConfig,
+    ExternalColumn,
     HiddenConfig,
     NoisyStudentConfig,
+    Range,
     ScalingConfig,
     Section,
     Stage1Config,
     Stage2Config,
     StudentConfig,
+    SweepConfig,
     TeacherConfig,
     TrainingConfig,
 )
 from raykd.errors import InputError
+
+_SWEPT = {"temperature", "alpha", "learning_rate"}  # keys of values in a list or a range
+_VALUE_TAGS = {"values", "range"}
 
 
 def packaged_configs() -> list[str]:
@@ -147,11 +153,15 @@ def _explain(error: ValidationError) -> str:
 
 
 def _without_tag(location: Sequence[int | str]) -> tuple[str, list[int | str]]:
-    """The model type that pydantic puts behind the key `model`, and the location as the user wrote it."""
-    for i, part in enumerate(location[:-1]):
-        if part == "model":
-            return str(location[i + 1]), [*location[: i + 1], *location[i + 2 :]]
-    return "", list(location)
+    """The model type, if any, and the location as the user wrote it: without the tags that pydantic puts in."""
+    model_type, written = "", list[int | str]()
+    for i, part in enumerate(location):
+        before = tuple(location[:i])
+        if not model_type and (before[-1:] == ("model",) or before[:-1] == ("sweep", "student")):
+            model_type = str(part)
+        elif part not in _VALUE_TAGS or before[-1] not in _SWEPT:
+            written.append(part)
+    return model_type, written
 
 
 def _nearest_key(location: Sequence[int | str], model_type: str) -> str:
@@ -162,13 +172,16 @@ def _nearest_key(location: Sequence[int | str], model_type: str) -> str:
 
 def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
     """Keys of the section at `parents`."""
-    if parents and parents[-1] == "model":
+    if model_type:
         return set(MODEL_TYPES.get(model_type, CustomModelConfig).model_fields)
+    if len(parents) > 1 and parents[-2] == "external":
+        return set(ExternalColumn.model_fields)
     sections: dict[str, type[Section]] = {
         "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig, "hidden": HiddenConfig,
         "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
         "augment": AugmentConfig, "noisy_student": NoisyStudentConfig,
+        "sweep": SweepConfig, **dict.fromkeys(_SWEPT, Range),
     }  # fmt: skip
     name = next((str(part) for part in reversed(parents) if isinstance(part, str)), "")
     keys = set(sections[name].model_fields)

@@ -19,6 +19,7 @@ class Step:
         fingerprint: of the step's settings and of the steps it needs.
         needs: names of the steps that come before it.
         trains: whether its time counts as training or scoring.
+        alone: the driver does it itself, with every core; no lane is up meanwhile.
     """
 
     name: str
@@ -26,6 +27,33 @@ class Step:
     work: Work = field(compare=False)
     needs: tuple[str, ...] = ()
     trains: bool = True
+    alone: bool = False
+
+
+def phases(steps: Sequence[Step]) -> list[list[Step]]:
+    """The steps in groups to do one after the other: one that is done alone, or all that can be done before the next.
+
+    Args: steps: without those that are done already.
+    """
+    left, groups = list(steps), []
+    while left:
+        waiting: set[str] = set()
+        for step in left:  # A step comes after those it needs.
+            if step.alone or waiting & set(step.needs):
+                waiting.add(step.name)
+        group = [step for step in left if step.name not in waiting] or left[:1]
+        groups.append(group)
+        left = [step for step in left if step not in group]
+    return groups
+
+
+def needed(steps: Sequence[Step], name: str) -> list[Step]:
+    """The step of this name and those that it needs, itself or through others, in order."""
+    wanted = {name}
+    for step in reversed(steps):
+        if step.name in wanted:
+            wanted.update(step.needs)
+    return [step for step in steps if step.name in wanted]
 
 
 def ready(steps: Sequence[Step], done: Collection[str], running: Collection[str]) -> list[Step]:

@@ -12,7 +12,7 @@ FIGURES = ("accuracy", "nll", "retention", "retention_ensemble", "speedup_ensemb
 
 def run_seeds(
     config: Config, seeds: Sequence[int], *, address: str | None = None, verbose: bool = False
-) -> dict[str, dict[str, tuple[float, float]]]:
+) -> dict[str, dict[str, tuple[float, float] | None]]:
     """Run the job once per seed, in `<name>-seed<seed>`, and compare. Returns: as `compare_seeds`."""
     evaluations = []
     for seed in seeds:
@@ -21,10 +21,10 @@ def run_seeds(
     return compare_seeds(evaluations)
 
 
-def compare_seeds(evaluations: Sequence[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:
+def compare_seeds(evaluations: Sequence[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float] | None]]:
     """Mean and sample standard deviation of each figure of each model that every evaluation has.
 
-    With one evaluation the deviation is 0.
+    With one evaluation the deviation is 0; None for a figure that an evaluation does not know.
     """
     tables = [{model["name"]: model for model in evaluation["models"]} for evaluation in evaluations]
     common = [name for name in tables[0] if all(name in table for table in tables)]
@@ -34,5 +34,8 @@ def compare_seeds(evaluations: Sequence[dict[str, Any]]) -> dict[str, dict[str, 
     }
 
 
-def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+def _mean_and_deviation(values: Sequence[float | None]) -> tuple[float, float] | None:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    return statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else 0.0

@@ -38,6 +38,11 @@ def check_initialise(
     """Raise ValueError where a teacher that may give its blocks has none that fit the student."""
     if initialise == "random":
         return
+    if not teachers:
+        raise ValueError(
+            f"student.initialise: found {_shown(initialise)} with external teachers alone, which have no blocks to "
+            "give; choose random or add a teacher"
+        )
     if initialise_from not in (*_BEST_FIRST, *teachers):
         raise ValueError(
             f"student.initialise_from: found {initialise_from}, expected {', '.join(_BEST_FIRST)} or a teacher's name: "

@@ -20,6 +20,8 @@ def _raykd(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["digits", "--set", "distill.temperature=0"], ["distill.temperature", "found 0", "greater than 0"]),
         (["digits", "--set", "distill.alpha=1.5"], ["distill.alpha", "found 1.5", "less than or equal to 1"]),
         (["digits", "--set", "data.source=/nowhere.parquet"], ["data.source", "/nowhere.parquet", "expected"]),
+        (["mnist"], ["data.source: FOLDER", "no such file or folder", "--set data.source=FOLDER"]),
+        (["digits", "--set", "distill.stage1.augment.mixup=0.2"], ["stage1.augment.mixup: found 0.2", "remove it"]),
         (["digits", "--seeds", "a"], ["--seeds a", "expected whole numbers"]),
     ],
 )

@@ -104,6 +104,9 @@ def test_the_callers_mapping_stays_as_it_was():
         ("teachers.a.model.layer=2", "teachers.0.model.layer", "layers"),
         ("teacher_defaults.training.epoch=2", "teachers.0.training.epoch", "epochs"),
         ("student.modl.width=2", "student.modl", "model"),
+        ("sweep.trails=2", "sweep.trails", "trials"),
+        ("sweep.alpha={low: 0, high: 1, hihg: 1}", "sweep.alpha.hihg", "high"),
+        ("sweep.student=[{type: mlp, hiden: [2]}]", "sweep.student.0.hiden", "hidden"),
     ],
 )
 def test_an_unknown_key_names_the_nearest_known_one(job, override, key, nearest):
@@ -147,6 +150,18 @@ def test_an_unknown_model_key_is_named_and_never_answered_with_a_key_the_model_l
         ("distill.dkd_weights=[1, -8]", "distill.dkd_weights.1", "found -8,", "or equal to 0"),
         ("distill.weighting=best", "distill.weighting", "found 'best',", "accuracy"),
         ("name=a/b", "name", "found 'a/b',", "match pattern"),
+        ("sweep.temperature=3", "sweep.temperature", "found 3,", "a valid list"),
+        ("sweep.temperature=[1, 0]", "sweep.temperature.1", "found 0,", "greater than 0"),
+        ("sweep.temperature=[]", "sweep.temperature", "found [],", "at least 1"),
+        ("sweep.temperature={low: 0, high: 2}", "sweep.temperature", "'low': 0", "low above 0"),
+        ("sweep.temperature={low: 3, high: 2}", "sweep.temperature", "'low': 3", "low below high; found 3 and 2"),
+        ("sweep.alpha={low: 0.5, high: 1.5}", "sweep.alpha", "'high': 1.5", "from 0 to 1"),
+        ("sweep.alpha={low: 0.5}", "sweep.alpha.high", "missing", "add it"),
+        ("sweep.soft_loss=[mse]", "sweep.soft_loss", "found ['mse'],", "kl, logit_mse"),
+        ("sweep.recipe=plain", "sweep.recipe", "found 'plain',", "a recipe with teachers"),
+        ("sweep.searcher=grid", "sweep", "'searcher': 'grid'", "temperature is a range; list its values"),
+        ("sweep.student=[{type: gpt}]", "sweep.student.0.type", "found gpt,", "cross_encoder, bi_encoder"),
+        ("sweep.share=0", "sweep.share", "found 0,", "greater than 0"),
     ],
 )
 def test_a_bad_value_is_named_with_its_key_and_what_was_expected(job, override, key, found, remedy):
@@ -270,3 +285,44 @@ def test_images_do_not_move_where_the_data_are_texts(job):
 def test_teachers_and_the_plain_student_may_mix_rows(images):
     config = load_config(images, ["teacher_defaults.training.augment.mixup=0.2", "student.training.augment.mixup=1"])
     assert [training.augment.mixup for training in config.trainings().values()] == [0.2, 1.0, 0.0, 0.0]
+
+
+EXTERNAL = {"source": "rows.parquet", "columns": {"text": ["query"], "external": {"web": "p"}}}
+
+
+def test_external_teachers_are_named_by_column_or_by_column_and_kind():
+    columns = {"external": {"web": "p", "judge": {"column": "z", "kind": "logits"}}}
+    config = parse_config({**SMALL, "data": {**EXTERNAL, "columns": columns}})
+    assert [(c.column, c.kind) for c in config.data.columns.external.values()] == [
+        ("p", "probabilities"), ("z", "logits"),
+    ]  # fmt: skip
+    assert config.teacher_names == [*(teacher.name for teacher in config.teachers), "web", "judge"]
+    again = parse_config(config.model_dump(mode="json"))
+    assert again == config
+
+
+def test_an_external_teacher_may_be_the_only_one():
+    values = {key: value for key, value in SMALL.items() if key != "teachers"}
+    assert parse_config({**values, "data": EXTERNAL}).teacher_names == ["web"]
+    with pytest.raises(InputError, match=r"teachers: found \[\], expected at least 1, here or under"):
+        parse_config(values)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"source": "docsqa"}, "data.columns.external: found web, expected none with data.source docsqa"),
+        ({"repaired": 5}, "data.repaired: found 5, expected 0 with data.columns.external"),
+        ({"columns": {"external": {"a": "p"}}}, "teachers: the name a stands twice"),
+        (
+            {"columns": {"external": {"web": {"column": "p", "kid": "logits"}}}},
+            "external.web.kid: unknown key; did you",
+        ),
+        ({"columns": {"external": {"web": {"column": "p", "kind": "odds"}}}}, "external.web.kind: found 'odds'"),
+        ({"columns": {"external": {"web": 3}}}, "data.columns.external.web: found 3"),
+    ],
+)
+def test_external_teachers_that_can_not_be(data, problem):
+    with pytest.raises(InputError) as raised:
+        parse_config({**SMALL, "data": {**EXTERNAL, **data}})
+    assert problem in str(raised.value)

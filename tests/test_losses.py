@@ -442,3 +442,11 @@ def test_each_soft_head_learns_from_its_own_teacher_alone():
     second_BKC = gradient(lambda s: Objective()(LABELS_B, s, other_BNC, 0.5, 2.0), student_BKC)
     change_K = np.abs(first_BKC - second_BKC).max(axis=(0, 2))
     assert (change_K > 1e-4).tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize("name", SOFT_LOSSES)
+def test_heads_without_a_golden_one_learn_from_a_teacher_each(name):
+    logits_BKC, teachers_BNC = logits(6, 3, 4), logits(6, 3, 4, seed=1)
+    expected_B = sum(GOLDEN[name](teachers_BNC[:, i], logits_BKC[:, i], 2.0) for i in range(3)) / 3
+    found_B = Objective(name)(np.full(6, -1, np.int32), logits_BKC, teachers_BNC, 0.9, 2.0)
+    assert_allclose(found_B, expected_B, rtol=1e-4, atol=1e-5)

@@ -1,7 +1,7 @@
 import pytest
 
 from raykd.artifacts import RunDirectory
-from raykd.schedule import Step, covered_seconds, ready, unfinished
+from raykd.schedule import Step, covered_seconds, needed, phases, ready, unfinished
 
 
 def step(name, *needs):
@@ -77,3 +77,38 @@ def test_unfinished_steps_are_those_missing_begun_or_of_other_settings(tmp_path)
 )
 def test_covered_seconds(intervals, expected):
     assert covered_seconds(intervals) == expected
+
+
+def alone(name, *needs):
+    return Step(name, f"settings of {name}", lambda run, report: {}, needs, alone=True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([], []),
+        ([step("teacher"), step("logits", "teacher")], ["teacher logits"]),
+        ([alone("examples"), step("teacher", "examples")], ["examples", "teacher"]),
+        (
+            [alone("examples"), step("teacher", "examples"), alone("sweep", "teacher"), step("student", "sweep"),
+             step("plain", "examples"), step("evaluation", "student", "plain")],
+            ["examples", "teacher plain", "sweep", "student evaluation"],
+        ),
+        ([alone("sweep"), step("student", "sweep")], ["sweep", "student"]),
+        ([step("plain"), alone("sweep")], ["plain", "sweep"]),
+    ],
+)  # fmt: skip
+def test_phases(steps, expected):
+    assert [" ".join(step.name for step in phase) for phase in phases(steps)] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("logits/b", "examples teacher/b logits/b"),
+        ("examples", "examples"),
+        ("evaluation", "examples teacher/a teacher/b logits/a logits/b student evaluation"),
+    ],
+)
+def test_needed_steps(name, expected):
+    assert " ".join(step.name for step in needed(STEPS, name)) == expected

@@ -20,3 +20,11 @@ def test_mean_and_sample_deviation_of_models_that_every_seed_has() -> None:
 
 def test_one_seed_has_no_deviation() -> None:
     assert compare_seeds([_evaluation(("a", 0.25))])["a"]["nll"] == (0.25, 0.0)
+
+
+def test_a_figure_that_one_seed_does_not_know_is_none() -> None:
+    unknown = _evaluation(("a", 0.5))
+    unknown["models"][0]["retention"] = None
+    found = compare_seeds([_evaluation(("a", 0.5)), unknown])["a"]
+    assert found["retention"] is None
+    assert found["accuracy"] == (0.5, 0.0)

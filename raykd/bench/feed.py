@@ -1,5 +1,6 @@
 """`raykd bench feed`: rows per second into TensorFlow, beside tf.data reading the same rows from TFRecord files."""
 
+import os
 import statistics
 import tempfile
 import time
@@ -109,7 +110,7 @@ def _job(size: Size, manifest: Manifest, cache: Cache) -> TrainJob:
         objective=Objective(),
         alpha=0.0,
         temperature=1.0,
-        data=DataConfig(cache=cache),
+        data=DataConfig(cache=cache, read_tasks=os.cpu_count() or 1),  # tf.data is given as many
     )
 
 

@@ -60,13 +60,18 @@ class Feed:
     def windows(self, start: int, stop: int) -> Iterator[Arrays]:
         """This worker's part of global batches `start` to `stop` - 1, counted through all epochs; up to 16 at a time.
 
+        The first rows are on their way when this returns.
         Yields: `inputs` [batches, rows, length], `label` int32, `weight` float32 (0 in padding rows, else 1 or what the
         reader says); for tokens `width` int32 [batches]: how much of the length the batch fills; with teachers
         `teacher_logits` float16 [batches, rows, teachers, classes]; if keyed `key` uint64 (`Order.keys`).
         rows = batch_size / workers.
         """
         steps = self._order.steps_per_epoch
-        incoming = self._visit(range(start // steps, start // steps + 1 if self._cached else -(-stop // steps)))
+        epochs = range(start // steps, start // steps + 1 if self._cached else -(-stop // steps))
+        return self._windows(start, stop, self._visit(epochs))
+
+    def _windows(self, start: int, stop: int, incoming: Iterator[tuple[Visit, Arrays]]) -> Iterator[Arrays]:
+        steps = self._order.steps_per_epoch
         for epoch in range(start // steps, -(-stop // steps)):
             first = epoch * steps
             streams = [self._stream(epoch, stream, incoming) for stream in self._streams]
@@ -98,9 +103,8 @@ class Feed:
         """Rows of some batches [batches, streams, rows, 3], the streams' parts one after the other."""
         positions, rows, lengths = (window[..., i].reshape(len(window), -1) for i in range(3))
         firsts = np.zeros(len(self._reader.shards) + 1, np.int64)  # The last one is that of PADDING.
-        for position in np.unique(positions):
-            if position != PADDING:
-                firsts[position] = self._blocks[self._key(epoch, int(position))].first
+        for position in np.flatnonzero(self._rows_of(positions)):
+            firsts[position] = self._blocks[self._key(epoch, int(position))].first
         arrays = self._store.gather(firsts[positions] + rows)
         if self._keyed:
             arrays["key"] = self._order.keys(epoch, window).reshape(positions.shape)
@@ -109,16 +113,19 @@ class Feed:
         widths = [self._reader.inputs.width(max(1, int(longest))) for longest in lengths.max(axis=1)]
         return {**arrays, "width": np.array(widths, np.int32)}
 
+    def _rows_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many rows of each shard are among these, without the padding."""
+        return np.bincount(positions.ravel() - PADDING, minlength=len(self._reader.shards) + 1)[1:]
+
     def _forget(self, epoch: int, positions: NDArray[np.int64]) -> None:
         """Drop blocks whose rows have all been used."""
         if self._cached:
             return
-        for position, rows in zip(*np.unique(positions, return_counts=True), strict=True):
-            if position == PADDING:
-                continue
+        rows = self._rows_of(positions)
+        for position in np.flatnonzero(rows):
             key = (epoch, int(position))
             block = self._blocks[key]
-            block.left -= int(rows)
+            block.left -= int(rows[position])
             if not block.left:
                 self._store.drop(block.first)
                 del self._blocks[key]
@@ -134,12 +141,10 @@ class Feed:
             if self._key(epoch, position) not in self._blocks
         ]  # fmt: skip
         if not wanted:
-            return
+            return iter(())
         if not self._tasks:
-            for visit in wanted:
-                yield visit, self._reader.arrays(self._reader.table(visit[1]))
-            return
-        yield from read_visits(self._reader, wanted, self._row_bytes, self._tasks)
+            return ((visit, self._reader.arrays(self._reader.table(visit[1]))) for visit in wanted)
+        return read_visits(self._reader, wanted, self._row_bytes, self._tasks)
 
 
 @dataclass

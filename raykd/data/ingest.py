@@ -12,9 +12,12 @@ import ray.data
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from raykd.artifacts import EXAMPLES, RunDirectory
+from raykd.artifacts import EXAMPLES, RunDirectory, external_folder
 from raykd.config import DataConfig
+from raykd.data import external
 from raykd.data.encoding import InputSpec, encode_texts, train_tokenizer
+from raykd.data.failures import one_line_errors
+from raykd.data.repair import Repairer, first_id, pool_of_rows, pools_for, shares_of
 from raykd.data.shards import SPLITS, Manifest, Shard, hash_ids, write_table
 from raykd.data.sources import read_source
 from raykd.errors import InputError
@@ -27,16 +30,28 @@ def ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manife
     """Write the examples of the configured source, with up to `tasks` Ray tasks at a time.
 
     A row's split and shard depend on the source and the seed alone, not on the number of tasks. The calling
-    process holds each row's id, label and split (about 20 bytes), never the rows, above 1 GiB of them.
+    process holds each row's id, label and split (about 20 bytes; 4 more for each external teacher), never the rows,
+    above 1 GiB of them.
     Raises: InputError for bad input.
     """
+    with one_line_errors():
+        return _ingest(run, data, seed, tasks)
+
+
+def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manifest:
     raw = read_source(data, seed, tasks).materialize()
     columns = raw.schema().names
-    index = _index(raw, columns)
-    classes = _count_classes(index["label"])
-    dealt = deal(index, data, seed)
+    teachers = tuple(data.columns.external)
+    index = _index(raw, columns, teachers)
+    scores = {name: index.pop(external.logits_name(name)) for name in teachers}
+    classes = external.classes_of(index, scores) if teachers else _count_classes(index["label"])
+    rows_of = _split(index, data, seed)
+    external.check_rows(rows_of, index, scores, data.source)
     tokenizer = _train_tokenizer(raw, data, columns) if "text_0" in columns else None
-    writer = _ShardWriter(run, dealt.places, None if tokenizer is None else tokenizer.to_str())
+    if data.repaired:
+        raw, index = _with_repaired(raw, index, rows_of, data, seed, tasks)
+    dealt = _deal(index, rows_of, data)
+    writer = _ShardWriter(run, dealt.places, None if tokenizer is None else tokenizer.to_str(), teachers)
     sharded = _in_shards(raw, dealt, tasks)
     if raw.size_bytes() <= _IN_MEMORY_BYTES:
         written = sharded.map_batches(writer, batch_size=None, batch_format="pyarrow", concurrency=tasks)
@@ -49,14 +64,25 @@ def ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manife
         inputs = InputSpec("tokens", data.max_length, "int32", tokenizer.get_vocab_size(), data.bucket)
     else:
         inputs = _feature_spec(raw)
-    manifest = Manifest(classes, inputs, tuple(shards))
+    manifest = Manifest(
+        classes,
+        inputs,
+        tuple(shards),
+        external.scored_splits(rows_of, scores),
+        external.scored_only(rows_of, index) if teachers else (),
+    )
     manifest.save(run)
     return manifest
 
 
-def _index(raw: ray.data.Dataset, columns: list[str]) -> dict[str, NDArray[Any]]:
+def _index(raw: ray.data.Dataset, columns: list[str], teachers: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """`example_id` ascending, `label`, `split` if there is one, and how many logits each external teacher gave."""
     names = [str(name) for name in ("example_id", "label", "split") if name in columns]
-    batches = list(raw.select_columns(names).iter_batches(batch_size=None, batch_format="numpy"))
+    chosen = raw.select_columns([*names, *map(external.logits_name, teachers)])
+    if teachers:
+        chosen = chosen.map_batches(external.Widths(teachers), batch_format="pyarrow")
+        names += map(external.logits_name, teachers)
+    batches = list(chosen.iter_batches(batch_size=None, batch_format="numpy"))
     index: dict[str, NDArray[Any]] = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
     order = np.argsort(index["example_id"], kind="stable")
     index = {name: values[order] for name, values in index.items()}
@@ -95,7 +121,10 @@ def deal(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> Dealt:
     Returns: every split's rows in equally full shards (to one row), their number a multiple of `data.streams`.
     Raises: InputError when a labelled split would be empty.
     """
-    rows_of = _split(index, data, seed)
+    return _deal(index, _split(index, data, seed), data)
+
+
+def _deal(index: dict[str, NDArray[Any]], rows_of: dict[str, NDArray[np.int64]], data: DataConfig) -> Dealt:
     shard = np.full(len(index["label"]), LEFT_OUT, np.int32)
     places: list[tuple[str, int]] = []
     for split in SPLITS:
@@ -119,18 +148,60 @@ def _split(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> dict[
     splits = index.get("split", np.full(len(labels), "train", object))
     shuffled = np.random.default_rng([seed, 0x5EED]).permutation(len(labels))
     rows_of = {split: shuffled[splits[shuffled] == split] for split in SPLITS}
-    total = len(rows_of["train"])
+    total = int(_known(labels[rows_of["train"]]).sum())
     for split, share in (("validation", data.validation), ("test", data.test)):
         if not len(rows_of[split]):
-            taken = round(share * total)
-            rows_of[split], rows_of["train"] = rows_of["train"][:taken], rows_of["train"][taken:]
-    known = labels[rows_of["train"]] >= 0
+            taken = np.flatnonzero(_known(labels[rows_of["train"]]))[: round(share * total)]
+            rows_of[split], rows_of["train"] = rows_of["train"][taken], np.delete(rows_of["train"], taken)
+    known = _known(labels[rows_of["train"]])
     labelled, unlabelled = rows_of["train"][known], rows_of["train"][~known]
     kept = len(labelled) if data.labelled is None else data.labelled
     rows_of["train"] = labelled[:kept]
     pool = np.concatenate([rows_of["unlabelled"], labelled[kept:], unlabelled])
     rows_of["unlabelled"] = pool[: data.unlabelled]
     return rows_of
+
+
+def _known(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Rows to learn from and measure on: those with a label, or all where external teachers' scores stand in for it."""
+    known: NDArray[np.bool_] = labels >= 0
+    return known if known.any() else ~known
+
+
+def _with_repaired(
+    raw: ray.data.Dataset,
+    index: dict[str, NDArray[Any]],
+    rows_of: dict[str, NDArray[np.int64]],
+    data: DataConfig,
+    seed: int,
+    tasks: int,
+) -> tuple[ray.data.Dataset, dict[str, NDArray[Any]]]:
+    """The source with new pairs of its training part behind its own rows, which join `rows_of["unlabelled"]`."""
+    ids = index["example_id"]
+    first = first_id(raw.schema().names, ids, data.repaired)
+    pools = pools_for(len(ids))
+    pool = pool_of_rows(raw, ids, pools)
+    usable = np.sort(np.concatenate([rows_of["train"], rows_of["unlabelled"]]))
+    counts = shares_of(np.bincount(pool[usable], minlength=pools), data.repaired)
+    repairer = Repairer(ids[usable], counts, first, seed)
+    pooled = _in_shards(raw, Dealt(ids, pool, tuple(("pool", number) for number in range(pools))), tasks)
+    if raw.size_bytes() <= _IN_MEMORY_BYTES:
+        made = pooled.map_batches(repairer, batch_size=None, batch_format="pyarrow", concurrency=tasks)
+    else:
+        made = pooled.groupby("shard").map_groups(repairer.__call__, batch_format="pyarrow")
+    made = made.materialize()
+    if (found := made.count()) < data.repaired:
+        raise InputError(f"data.repaired: found {data.repaired}, expected at most {found} new pairs of this source")
+    new = np.arange(len(ids), len(ids) + data.repaired)
+    # Mixed: else whole shards would hold new pairs alone.
+    pool_rows = np.concatenate([rows_of["unlabelled"], new])
+    rows_of["unlabelled"] = np.random.default_rng([seed, 0x9A12]).permutation(pool_rows)
+    index = {
+        "example_id": np.concatenate([ids, first + np.arange(data.repaired)]),
+        "label": np.concatenate([index["label"], np.full(data.repaired, -1, np.int32)]),
+    }
+    names = ["example_id", "label", "text_0", "text_1"]
+    return raw.select_columns(names).union(made.select_columns(names)).materialize(), index
 
 
 def _train_tokenizer(raw: ray.data.Dataset, data: DataConfig, columns: list[str]) -> Tokenizer:
@@ -183,10 +254,17 @@ class _ShardNumber:
 class _ShardWriter:
     """Encodes and writes one shard; its rows come together, in any order."""
 
-    def __init__(self, run: RunDirectory, places: tuple[tuple[str, int], ...], tokenizer: str | None) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        places: tuple[tuple[str, int], ...],
+        tokenizer: str | None,
+        teachers: tuple[str, ...] = (),
+    ) -> None:
         self._run = run
         self._places = places
         self._tokenizer = tokenizer
+        self._teachers = teachers
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         rows = rows.take(pc.sort_indices(rows["example_id"]))
@@ -196,6 +274,10 @@ class _ShardWriter:
         labels = np.full(len(ids), -1, np.int32) if split == "unlabelled" else rows["label"].to_numpy()
         columns = {"example_id": ids, "label": labels, "inputs": self._encode(rows)}
         write_table(self._run, f"{EXAMPLES}/{shard.name}", columns)
+        for teacher in self._teachers:
+            if (logits := external.as_stored(rows[external.logits_name(teacher)])) is not None:
+                stored = {"example_id": ids, "logits": logits}
+                write_table(self._run, f"{external_folder(teacher)}/{shard.name}", stored)
         return pa.table({name: [value] for name, value in vars(shard).items()})
 
     def _encode(self, rows: pa.Table) -> pa.Array:

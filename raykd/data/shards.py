@@ -37,11 +37,19 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the example shards hold."""
+    """What the example shards hold.
+
+    Args:
+        external: name of each external teacher and the splits whose rows it has scored, all of them.
+        scored_only: those of the splits train and validation in which external teachers' scores stand in for
+            labels: train without any label, validation with a row without one.
+    """
 
     classes: int
     inputs: InputSpec
     shards: tuple[Shard, ...]
+    external: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    scored_only: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -56,6 +64,10 @@ class Manifest:
         """Rows in these splits."""
         return sum(shard.rows for shard in self.of(*splits))
 
+    def external_with(self, split: str) -> tuple[str, ...]:
+        """Names of the external teachers that have scored this split."""
+        return tuple(name for name, splits in self.external if split in splits)
+
     def save(self, run: RunDirectory) -> None:
         """Publish beside the shards."""
         run.write_json(f"{EXAMPLES}/manifest.json", {"fingerprint": self.fingerprint, **asdict(self)})
@@ -65,7 +77,8 @@ def read_manifest(run: RunDirectory) -> Manifest:
     """The manifest of the run's examples. Raises: FileNotFoundError before ingestion."""
     values = run.read_json(f"{EXAMPLES}/manifest.json")
     shards = tuple(Shard(**shard) for shard in values["shards"])
-    return Manifest(values["classes"], InputSpec(**values["inputs"]), shards)
+    external = tuple((name, tuple(splits)) for name, splits in values["external"])
+    return Manifest(values["classes"], InputSpec(**values["inputs"]), shards, external, tuple(values["scored_only"]))
 
 
 def hash_ids(ids: NDArray[np.int64]) -> str:
@@ -110,6 +123,8 @@ def unpack(table: pa.Table, inputs: InputSpec) -> Arrays:
 
 def _padded(lists: pa.ListArray, length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int32)
+    if len(lengths) and lengths.min() == length:  # Nothing to pad, nothing to copy.
+        return lists.flatten().to_numpy().reshape(len(lists), length), lengths
     padded = np.full((len(lists), length), PAD_ID, np.int32)
     padded[np.arange(length) < lengths[:, None]] = lists.flatten().to_numpy()
     return padded, lengths

@@ -1,7 +1,7 @@
 """Raw rows from a built-in or a user's source, as a Ray Dataset that is read in parallel.
 
 Columns of every source: `example_id` int64, `label` int32 (-1 where unknown), `text_0` (and `text_1`) or
-`features`, and `split` where the source comes split.
+`features`, `split` where the source comes split, and a column of logits for each external teacher.
 """
 
 import os
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import ray.data
 
 from raykd.config import DataConfig
-from raykd.data import docsqa
+from raykd.data import docsqa, external
 from raykd.data.shards import SPLITS
 from raykd.errors import InputError
 
@@ -119,7 +119,13 @@ def _parquet(data: DataConfig, tasks: int) -> ray.data.Dataset:
 
 
 def _check_columns(file: str, schema: pa.Schema, data: DataConfig) -> None:
-    wanted = [*_inputs(data), data.columns.label]
+    scores = [score.column for score in data.columns.external.values()]
+    wanted = list(_inputs(data))
+    # What external teachers have scored needs no label, and rows to validate or test on need no score.
+    if not scores or Path(file).stem == "test":
+        wanted.append(data.columns.label)
+    if Path(file).stem not in ("validation", "test"):
+        wanted.extend(scores)
     for column in wanted:
         if column not in schema.names:
             raise InputError(
@@ -149,9 +155,20 @@ class _RowGroupReader:
         [item] = batch.to_pylist()
         inputs = _inputs(self._data)
         label = self._data.columns.label
-        table = pq.ParquetFile(item["file"]).read_row_group(item["group"], columns=[*inputs, label])
+        file = pq.ParquetFile(item["file"])
+        scores = self._data.columns.external
+        optional = {label, *(score.column for score in scores.values())} & set(file.schema_arrow.names)
+        table = file.read_row_group(item["group"], columns=[*inputs, *optional.difference(inputs)])
         rows = np.arange(item["offset"], item["offset"] + table.num_rows, dtype=np.int64)
-        columns: dict[str, Any] = {"example_id": rows, "label": _labels(table[label], item)}
+        columns: dict[str, Any] = {"example_id": rows}
+        columns["label"] = _labels(table[label], item) if label in optional else _no_labels(table.num_rows)
+        where = f"{item['file']}, row group {item['group']}"
+        for name, score in scores.items():
+            columns[external.logits_name(name)] = (
+                external.logits_of(table[score.column], score, where)
+                if score.column in optional
+                else external.unscored(table.num_rows)
+            )
         if item["split"]:
             columns["split"] = [item["split"]] * table.num_rows
         if self._data.columns.features is not None:
@@ -162,6 +179,8 @@ class _RowGroupReader:
 
 
 def _labels(column: pa.ChunkedArray, item: dict[str, Any]) -> pa.Array:
+    if column.null_count == len(column):
+        return _no_labels(len(column))
     if not pa.types.is_integer(column.type):
         raise InputError(
             f"{item['file']}: labels are {column.type}, expected integers 0 to classes - 1; convert the column"
@@ -174,6 +193,10 @@ def _labels(column: pa.ChunkedArray, item: dict[str, Any]) -> pa.Array:
             "or -1 or null where unknown; fix the row"
         )
     return pa.array(values.astype(np.int32))
+
+
+def _no_labels(rows: int) -> pa.Array:
+    return pa.array(np.full(rows, -1, np.int32))
 
 
 def _features(column: pa.ChunkedArray, name: str, item: dict[str, Any]) -> pa.FixedSizeListArray:

@@ -6,7 +6,7 @@ core from the training (Ray 2.60).
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ import ray.data
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays
 
-_FIRST_BYTES = 8 << 20  # of the first portion: its rows come early
+_FIRST_BYTES = 16 << 20  # of the first portion: its rows come early
 _LARGEST_BYTES = 64 << 20  # of any portion: twice as much waits in the object store, and is read again when a node dies
 _BLOCK_BYTES = 8 << 20  # that a task hands over while it reads on
 FEED_CPUS = 0.25  # A read is short beside the training that it feeds; a lane asks for the rest of its core.
@@ -28,20 +28,31 @@ Visit = tuple[int, int]
 
 
 def read_visits(reader: Reader, visits: Sequence[Visit], row_bytes: int, tasks: int) -> Iterator[tuple[Visit, Arrays]]:
-    """Every visit with its shard's rows, in order.
+    """Every visit with its shard's rows, in order; the first portion is on its way when this returns.
 
     Args: row_bytes: memory for one row; tasks: that read side by side.
     Raises: InputError when a file holds other ids than it should.
     """
     sizes = [reader.shards[position].rows * row_bytes for _, position in visits]
-    spans = list(pairwise(portions(sizes, _FIRST_BYTES, _LARGEST_BYTES)))
+    bounds = portions(sizes, _FIRST_BYTES, _LARGEST_BYTES)
+    parts = [visits[begin:end] for begin, end in pairwise(bounds)]
+    ahead = ThreadPoolExecutor(max_workers=1)
+    return _in_order(reader, parts, tasks, ahead, ahead.submit(_read, reader, parts[0], tasks))
+
+
+def _in_order(
+    reader: Reader,
+    parts: Sequence[Sequence[Visit]],
+    tasks: int,
+    ahead: ThreadPoolExecutor,
+    coming: Future[list[Any]],
+) -> Iterator[tuple[Visit, Arrays]]:
     begun: list[pa.Table] = []  # Rows of a shard whose rest is in the next block.
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        coming = ahead.submit(_read, reader, visits[: spans[0][1]], tasks)
-        for _, following in zip(spans, [*spans[1:], None], strict=True):
+    with ahead:
+        for following in [*parts[1:], None]:
             blocks = coming.result()
             if following is not None:
-                coming = ahead.submit(_read, reader, visits[slice(*following)], tasks)
+                coming = ahead.submit(_read, reader, following, tasks)
             while blocks:
                 for visit, rows in _visits_in(ray.get(blocks.pop(0))):
                     begun.append(rows)

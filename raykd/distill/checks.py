@@ -1,4 +1,4 @@
-"""What a distillation asks of the examples: told when they are known, before anything trains."""
+"""What a distillation asks of the examples, and a sweep of the distillation: told before anything trains."""
 
 from raykd.config import Config
 from raykd.data.shards import Manifest
@@ -19,7 +19,7 @@ def check_classes(config: Config, classes: int) -> None:
     Raises: InputError, where a student learns from teachers.
     """
     name = config.distill.soft_loss
-    taught = any(student.teachers for student in students(config.distill.recipes, [config.teachers[0].name]))
+    taught = any(student.teachers for student in students(config.distill.recipes, config.teacher_names))
     if classes < 3 and taught and name in TWO_CLASSES:
         raise InputError(
             f"distill.soft_loss: found {name}, but the data has {classes} classes, expected 3 or more: "
@@ -34,4 +34,14 @@ def check_unlabelled(config: Config, manifest: Manifest) -> None:
             f"distill.recipes: {NOISY_STUDENT.name} learns from unlabelled rows too, but found none beside "
             f"{manifest.rows('train')} labelled ones, expected at least 1; set data.labelled to fewer rows, add rows "
             "with label -1 or remove the recipe"
+        )
+
+
+def check_sweep(config: Config) -> None:
+    """Refuse a sweep whose trials would run teachers. Raises: InputError."""
+    hidden = config.distill.hidden.loss
+    if hidden != "none":
+        raise InputError(
+            f"sweep: found distill.hidden.loss {hidden}, which runs the teachers in every step; expected none in a "
+            "sweep, whose trials read cached logits; sweep first, then set it"
         )

@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from raykd.artifacts import RunDirectory, teacher_folder
+import numpy as np
+
+from raykd.artifacts import RunDirectory, external_folder, teacher_folder
 from raykd.config import Config
+from raykd.data.reader import Reader
+from raykd.data.shards import read_manifest
 from raykd.distill.recipes import Student
 from raykd.transfer import blocks_of, teacher_names
 
@@ -13,8 +17,24 @@ AVERAGING = {"weighting", "average"}
 
 
 def best_teacher(config: Config, run: RunDirectory) -> str:
-    """The teacher with the highest validation accuracy; the first of equals."""
+    """The trained teacher with the highest validation accuracy, or the external one; the first of equals."""
+    if not config.teachers:
+        return max(config.external, key=lambda name: _external_accuracy(name, run))
     return _best([teacher.name for teacher in config.teachers], run)
+
+
+def _external_accuracy(name: str, run: RunDirectory) -> float:
+    """On the validation rows with a label; 0 where there is none, or no score."""
+    manifest = read_manifest(run)
+    if name not in manifest.external_with("validation"):
+        return 0.0
+    reader = Reader(run, manifest.of("validation"), manifest.inputs, (external_folder(name),))
+    right = [
+        rows["teacher_logits"][known, 0].argmax(axis=-1) == rows["label"][known]
+        for rows in reader.all()
+        if (known := rows["label"] >= 0).any()
+    ]
+    return float(np.concatenate(right).mean()) if right else 0.0
 
 
 def starting_teachers(config: Config, student: Student) -> tuple[str, ...]:
@@ -22,7 +42,8 @@ def starting_teachers(config: Config, student: Student) -> tuple[str, ...]:
     if not student.teachers or config.student.initialise == "random":
         return ()
     names = [teacher.name for teacher in config.teachers]
-    return teacher_names(config.student.initialise_from, student.teachers, names)
+    fed_by = [name for name in student.teachers if name in names]
+    return teacher_names(config.student.initialise_from, fed_by, names)
 
 
 def starting_teacher(config: Config, student: Student, run: RunDirectory) -> str | None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from raykd.artifacts import RunDirectory, logits_folder
 from raykd.data.reader import Reader
 from raykd.data.shards import SCORED_SPLITS, Manifest, Shard, read_manifest, write_table
+from raykd.distill.scored import KEY, count_scored, rows_scored
 from raykd.errors import InputError
 from raykd.models.build import ModelSpec
 from raykd.train.checkpoint import WEIGHTS, load_weights
@@ -44,6 +45,7 @@ def score(
     for count, position in enumerate(missing, start=1):
         arrays = reader.read(position)
         logits = predictor.logits(arrays)[:, 0]
+        count_scored(run, teacher, len(logits))
         _write(run, teacher, reader.shards[position], arrays["example_id"], logits)
         rows += len(logits)
         seconds = time.perf_counter() - begun
@@ -78,4 +80,4 @@ def check_store(run: RunDirectory, teacher: str, weights: str, manifest: Manifes
                 f"{run.path(path)}: {key}: found {found[key]}, expected {value}; "
                 f"delete {logits_folder(teacher)}/ to have it scored again"
             )
-    run.write_json(path, wanted)
+    run.write_json(path, {**wanted, KEY: rows_scored(run, teacher)})

@@ -51,6 +51,11 @@ class Student:
         """Outputs: one, or a golden one and one per teacher."""
         return 1 if self.recipe.heads == "one" else 1 + len(self.teachers)
 
+    @property
+    def heads_without_labels(self) -> int:
+        """Outputs where no row has a label to train the golden one with, so that it is left out."""
+        return max(1, self.heads - 1)
+
 
 def students(recipes: Sequence[str], teachers: Sequence[str]) -> list[Student]:
     """The students to train for these recipes, but for those of rounds.

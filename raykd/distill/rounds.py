@@ -45,7 +45,7 @@ def rounds(config: Config) -> list[Round]:
     """The rounds in order; none where the recipe isn't asked for. The last one's student is the recipe's result."""
     if NOISY_STUDENT.name not in config.distill.recipes:
         return []
-    found = [Round(1, tuple(teacher.name for teacher in config.teachers))]
+    found = [Round(1, tuple(config.teacher_names))]
     while len(found) < config.distill.noisy_student.rounds:
         found.append(Round(len(found) + 1, (found[-1].store,)))
     return found

@@ -5,7 +5,7 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
-from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
+from raykd.artifacts import SWEEP, RunDirectory, external_folder, logits_folder, teacher_folder
 from raykd.config import Config, ModelConfig, TrainingConfig
 from raykd.data.shards import Manifest, read_manifest
 from raykd.distill.inheritance import starting_teacher
@@ -33,30 +33,36 @@ def round_spec(config: Config, manifest: Manifest) -> ModelSpec:
     return model_spec(round_model(config), manifest)
 
 
+def student_spec(config: Config, student: Student, manifest: Manifest) -> ModelSpec:
+    """The model of a student; without a golden head where no training row has a label."""
+    heads = student.heads_without_labels if "train" in manifest.scored_only else student.heads
+    return model_spec(config.student.model, manifest, heads)
+
+
 def model_of_step(config: Config, step: str, manifest: Manifest) -> ModelSpec | None:
     """The model that a step of the pipeline trains or runs, or None for one without a model of its own."""
     kind, _, name = step.partition("/")
     if step in {place for one in rounds(config) for place in (one.folder, logits_folder(one.store))}:
         return round_spec(config, manifest)
     if kind in ("teachers", "logits"):
-        return model_spec(config.teacher(name).model, manifest)
-    teachers = [teacher.name for teacher in config.teachers]
-    heads = {student.folder: student.heads for student in students(config.distill.recipes, teachers)}
-    return model_spec(config.student.model, manifest, heads[step]) if step in heads else None
+        return None if name in config.external else model_spec(config.teacher(name).model, manifest)
+    trained = {student.folder: student for student in students(config.distill.recipes, config.teacher_names)}
+    trained[SWEEP] = students([config.sweep.recipe], config.teacher_names)[0]
+    return student_spec(config, trained[step], manifest) if step in trained else None
 
 
 def imitated_in_step(config: Config, step: str, manifest: Manifest) -> list[ModelSpec]:
     """The teachers that a step of the pipeline runs beside the model that it trains."""
-    wanted = students(config.distill.recipes, [teacher.name for teacher in config.teachers])
+    wanted = students(config.distill.recipes, config.teacher_names)
     hidden = [_hidden(config, student, manifest) for student in wanted if student.folder == step]
     return [teacher.model for loss in hidden if loss is not None for teacher in loss.teachers]
 
 
 def teacher_job(config: Config, name: str, manifest: Manifest) -> TrainJob:
-    """A teacher learns from the labelled rows."""
+    """A teacher learns from the labelled rows, or from external teachers' probabilities where no row has a label."""
     teacher = config.teacher(name)
     folder = teacher_folder(name)
-    return _job(config, folder, model_spec(teacher.model, manifest), teacher.training, ("train",))
+    return _labelled_job(config, folder, model_spec(teacher.model, manifest), teacher.training, manifest)
 
 
 def student_jobs(
@@ -64,13 +70,14 @@ def student_jobs(
 ) -> list[TrainJob]:
     """The student's runs in order: one on hard labels, or stage 1 (if it has epochs) and stage 2.
 
-    Averaged teachers are weighed here, on their logits of the validation split.
+    Averaged teachers are weighed here, on their logits of the validation split. Where no training row has a label,
+    the student without teachers learns as a teacher does (see `teacher_job`): what a user would train who has no
+    more than the external teachers' probabilities.
     Args: start: the teacher that gives its blocks to the first run; None for a random start.
     """
-    model = model_spec(config.student.model, manifest, student.heads)
+    model = student_spec(config, student, manifest)
     if not student.teachers:
-        training = config.student.training
-        return [_job(config, f"{student.folder}/labelled", model, training, ("train",))]
+        return [_labelled_job(config, f"{student.folder}/labelled", model, config.student.training, manifest)]
     distill = config.distill
     objective = _objective(config, student, run, manifest)
     jobs: list[TrainJob] = []
@@ -140,6 +147,17 @@ def _objective(config: Config, student: Student, run: RunDirectory, manifest: Ma
         return objective
     weights = teacher_weights(distill, student.teachers, run, manifest)
     return replace(objective, average=True, space=distill.average, weights=weights)
+
+
+def _labelled_job(
+    config: Config, folder: str, model: ModelSpec, training: TrainingConfig, manifest: Manifest
+) -> TrainJob:
+    """One run on the training rows' labels, or on the external teachers' mean probabilities in their place."""
+    job = _job(config, folder, model, training, ("train",))
+    if "train" not in manifest.scored_only:
+        return job
+    folders = tuple(external_folder(name) for name in config.external)
+    return replace(job, objective=Objective("kl", average=len(folders) > 1), alpha=1.0, temperature=1.0, logits=folders)
 
 
 def _job(

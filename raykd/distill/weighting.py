@@ -22,6 +22,12 @@ def teacher_weights(
     """
     if distill.weighting == "uniform":
         return None
+    absent = {name for name, splits in manifest.external if "validation" not in splits} & set(teachers)
+    if absent:
+        raise InputError(
+            f"distill.weighting: external teacher {min(absent)} has not scored the validation split, on which weights "
+            "are worked out; add its scores there, or set uniform"
+        )
     rows = labelled_validation_rows(run, manifest, [logits_folder(teacher) for teacher in teachers])
     predictions = [probabilities_of(rows["teacher_logits"][:, [i]]) for i in range(len(teachers))]
     return member_weights(distill.weighting, predictions, rows["label"], distill.average)

@@ -16,11 +16,11 @@ Labels = NDArray[np.int32]
 
 
 def quality(
-    probabilities_BC: Floats, labels_B: Labels, reference_BC: Floats, seed: int
+    probabilities_BC: Floats, labels_B: Labels, reference_BC: Floats | None, seed: int
 ) -> dict[str, float | list[float] | None]:
     """All quality figures of one model.
 
-    Args: reference: the teacher ensemble's probabilities, for `agreement`; seed: of the bootstrap.
+    Args: reference: the teacher ensemble's probabilities, for `agreement`, or None; seed: of the bootstrap.
     Returns: accuracy and its 95 % bootstrap interval, auc (several classes: the mean of each against the rest),
     f1_macro, nll in nats, brier (summed over classes, 0 to 2), ece, agreement.
     """
@@ -35,7 +35,7 @@ def quality(
         "nll": float(log_loss(labels_B, np.maximum(probabilities_BC, _SMALLEST), labels=classes)),
         "brier": float(((probabilities_BC - (labels_B[:, None] == classes)) ** 2).sum(axis=1).mean()),
         "ece": expected_calibration_error(probabilities_BC, labels_B),
-        "agreement": float((predicted_B == reference_BC.argmax(axis=1)).mean()),
+        "agreement": None if reference_BC is None else float((predicted_B == reference_BC.argmax(axis=1)).mean()),
     }
 
 

@@ -10,7 +10,7 @@ from keras import ops
 
 from raykd.config import BiEncoderConfig, BiLSTMConfig, CrossEncoderConfig
 from raykd.data.encoding import PAD_ID, InputSpec
-from raykd.models.transformer import TextEmbedding, TransformerBlock, encode, segments
+from raykd.models.transformer import MASKED, TextEmbedding, TransformerBlock, encode, segments
 
 
 @keras.saving.register_keras_serializable(package="raykd")
@@ -45,7 +45,8 @@ class MaskedPool(keras.layers.Layer):
         """Pool."""
         mask_BL1 = mask_BL[:, :, None]
         if self.how == "max":
-            return ops.max(ops.where(mask_BL1, states_BLW, -1e9), axis=1)
+            largest_BW = ops.max(ops.where(mask_BL1, states_BLW, MASKED), axis=1)
+            return ops.where(ops.any(mask_BL1, axis=1), largest_BW, 0.0)  # A row of padding has no position.
         weights = ops.cast(mask_BL1, states_BLW.dtype)
         return ops.sum(states_BLW * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
 

@@ -10,6 +10,8 @@ from keras import ops
 
 from raykd.data.encoding import CLS_ID, PAD_ID, SEP_ID
 
+MASKED = -3e4  # for padding, before a softmax or a maximum: float16 holds it
+
 
 def _initializer() -> keras.initializers.Initializer:
     """BERT's; a new one for each weight, since an initializer repeats the values of its seed."""
@@ -129,7 +131,7 @@ class TransformerBlock(keras.layers.Layer):
         mixed = self._query_key_value(states_BLW, batch, length)
         query_BHLD, key_BHLD, value_BHLD = mixed[0] * depth**-0.5, mixed[1], mixed[2]
         scores_BHLL = ops.matmul(query_BHLD, ops.transpose(key_BHLD, (0, 1, 3, 2)))
-        scores_BHLL += ops.where(mask_BL, 0.0, -1e9)[:, None, None, :]
+        scores_BHLL += ops.cast(ops.where(mask_BL, 0.0, MASKED), scores_BHLL.dtype)[:, None, None, :]
         context_BHLD = ops.matmul(ops.softmax(scores_BHLL, axis=-1), value_BHLD)
         context_BLW = ops.reshape(ops.transpose(context_BHLD, (0, 2, 1, 3)), (batch, length, width))
         return self._flat(self.attention_output, context_BLW)

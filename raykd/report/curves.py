@@ -62,7 +62,7 @@ def teacher_curves(config: Config, run: RunDirectory) -> list[Curve]:
 def student_curves(config: Config, run: RunDirectory) -> list[Curve]:
     """One curve per student: its labelled training, its two stages, or its round."""
     found = []
-    for student in students(config.distill.recipes, [teacher.name for teacher in config.teachers]):
+    for student in students(config.distill.recipes, config.teacher_names):
         stages = ("stage1", "stage2") if student.teachers else ("labelled",)
         histories = _histories(run, [f"{student.folder}/{stage}" for stage in stages])
         found.append((student.folder.removeprefix("students/"), histories))

@@ -35,17 +35,23 @@ def summary(evaluation: dict[str, Any]) -> str:
     models: list[Model] = evaluation["models"]
     student = highlighted(models)
     best = next((model for model in models if model["name"] == evaluation["best_teacher"]), None)
-    if student is None or best is None:
+    if student is None:
         return "This run trained no student, so there is nothing to compare with the teachers yet."
     tmkd = student["recipe"] == "many_on_one"
     title = "The TMKD student" if tmkd else "The most accurate student"
     reached = (
         f"{title} ({student['name']}) reaches {percent(student['accuracy'])} accuracy on the test split "
-        f"(95{NBSP}% interval {interval(student['accuracy_ci95'])}), which is "
-        f"{percent(student['retention'], 1)} of the accuracy of the best single teacher "
-        f"({best['name']}, {percent(best['accuracy'])})."
+        f"(95{NBSP}% interval {interval(student['accuracy_ci95'])})"
     )
-    return " ".join([reached, *_speed(student, models), *_gain(student, models), *_doubt(student, best)])
+    if best is None:
+        compared = f"; {evaluation['best_teacher']} has not scored that split, so there is no retention."
+    else:
+        compared = (
+            f", which is {percent(student['retention'], 1)} of the accuracy of the best single teacher "
+            f"({best['name']}, {percent(best['accuracy'])})."
+        )
+    gain = _gain(student, models, evaluation.get("learned_from", "labels"))
+    return " ".join([reached + compared, *_speed(student, models), *gain, *_doubt(student, best)])
 
 
 def _speed(student: Model, models: Sequence[Model]) -> list[str]:
@@ -58,19 +64,21 @@ def _speed(student: Model, models: Sequence[Model]) -> list[str]:
     ]
 
 
-def _gain(student: Model, models: Sequence[Model]) -> list[str]:
+def _gain(student: Model, models: Sequence[Model], learned_from: str) -> list[str]:
     plain = next((model for model in models if model["recipe"] == "plain" and model is not student), None)
     if plain is None:
         return []
     points = 100 * (student["accuracy"] - plain["accuracy"])
     side = "above" if points >= 0 else "below"
     return [
-        f"It stands {abs(points):.2f} points {side} the plain student, which learned from labels alone "
+        f"It stands {abs(points):.2f} points {side} the plain student, which learned from {learned_from} alone "
         f"({percent(plain['accuracy'])})."
     ]
 
 
-def _doubt(student: Model, best: Model) -> list[str]:
+def _doubt(student: Model, best: Model | None) -> list[str]:
+    if best is None:
+        return []
     (low, high), (best_low, best_high) = student["accuracy_ci95"], best["accuracy_ci95"]
     if low > best_high or best_low > high:
         return []

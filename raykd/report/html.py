@@ -13,9 +13,11 @@ from jinja2 import Environment, StrictUndefined
 
 from raykd.artifacts import RunDirectory
 from raykd.config import Config
+from raykd.distill.trials import read_records
 from raykd.report.curves import ACCURACY, LOSS, student_curves, teacher_curves
 from raykd.report.findings import summary
 from raykd.report.plots import KINDS, Plot, curves_plot, frontier_plot
+from raykd.report.sweep import trials_plot
 from raykd.report.wording import duration, interval, percent
 
 _PACKAGES = ("raykd", "ray", "tensorflow", "keras", "numpy")
@@ -109,6 +111,8 @@ def _page(config: Config, run: RunDirectory, evaluation: dict[str, Any], curves:
         training_share=percent(evaluation["training_share"], 0),
         frontier=frontier_plot(evaluation["models"]),
         curves=curves,
+        external=config.external,
+        sweep=trials_plot(read_records(run)) if config.sweep.enabled else None,
         configuration=yaml.safe_dump(config.model_dump(), sort_keys=False),
         versions=_versions(),
         date=_date(run),

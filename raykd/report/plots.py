@@ -21,7 +21,7 @@ from raykd.report.wording import NBSP
 # Every colour has a contrast of 3 or more on the light page and on the dark one.
 COLOURS = ("#3b82c4", "#c8691c", "#2f9468", "#a368c4", "#d4515f", "#1f93a6", "#9a7350", "#808890")
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
-_INK = "#010203"  # Stands for the page's text colour, which the SVG takes over as `currentColor`.
+INK = "#010203"  # Stands for the page's text colour, which the SVG takes over as `currentColor`.
 _FONT = 9.0  # points; one figure unit is one point
 _LETTER = 0.62 * _FONT  # mean width of a letter in a wide font, DejaVu Sans
 
@@ -58,7 +58,7 @@ def frontier_plot(models: Sequence[Model]) -> Plot | None:
     if not timed:
         return None
     finding = frontier_finding(timed)
-    with _style():
+    with style():
         figure = Figure(figsize=(6.6, 4.6), dpi=72)
         axes = figure.add_axes((0.13, 0.2, 0.85, 0.77))
         _points(axes, timed)
@@ -69,13 +69,13 @@ def frontier_plot(models: Sequence[Model]) -> Plot | None:
         _names(axes, timed)
         present = [kind for name, kind in KINDS.items() if any(model["kind"] == name for model in timed)]
         figure.legend(handles=[*map(_handle, present), _frontier_handle()], loc="lower center", ncol=len(present) + 1)
-        return Plot(_svg(figure, "frontier", f"Accuracy against examples per second. {finding}"), finding)
+        return Plot(svg(figure, "frontier", f"Accuracy against examples per second. {finding}"), finding)
 
 
 def curves_plot(title: str, curves: Sequence[Curve], measure: Measure) -> Plot:
     """One line per training over its epochs; a diamond is the first epoch of a later stage."""
     finding = curves_finding(curves, measure)
-    with _style():
+    with style():
         rows = (len(curves) + 1) // 2
         figure = Figure(figsize=(5.2, 3.1 + 0.2 * rows), dpi=72, layout="constrained")
         axes = figure.subplots()
@@ -88,7 +88,7 @@ def curves_plot(title: str, curves: Sequence[Curve], measure: Measure) -> Plot:
         elif _spread(curves, measure) > 10:
             _log_loss(axes)
         figure.legend(loc="outside lower center", ncol=2, handlelength=3.2)
-        return Plot(_svg(figure, f"{title}-{measure.key}", f"{title}: {measure.title} by epoch. {finding}"), finding)
+        return Plot(svg(figure, f"{title}-{measure.key}", f"{title}: {measure.title} by epoch. {finding}"), finding)
 
 
 def _points(axes: Any, models: Sequence[Model]) -> None:
@@ -103,7 +103,7 @@ def _points(axes: Any, models: Sequence[Model]) -> None:
     axes.plot(*_columns(kept), drawstyle="steps-pre", **_FRONTIER)
 
 
-_FRONTIER: dict[str, Any] = {"color": _INK, "alpha": 0.55, "linewidth": 1.2, "linestyle": (0, (4, 2))}
+_FRONTIER: dict[str, Any] = {"color": INK, "alpha": 0.55, "linewidth": 1.2, "linestyle": (0, (4, 2))}
 
 
 def _names(axes: Any, models: Sequence[Model]) -> None:
@@ -169,7 +169,7 @@ def _log_loss(axes: Any) -> None:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     """Matplotlib's own defaults, whatever the user's matplotlibrc says, in the page's ink."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -181,7 +181,7 @@ def _style() -> Iterator[None]:
             "xtick.color",
             "ytick.color",
         )
-        matplotlib.rcParams.update(dict.fromkeys(inked, _INK))
+        matplotlib.rcParams.update(dict.fromkeys(inked, INK))
         matplotlib.rcParams.update(
             {
                 "font.size": _FONT,
@@ -197,7 +197,7 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _svg(figure: Figure, name: str, description: str) -> Markup:
+def svg(figure: Figure, name: str, description: str) -> Markup:
     """The figure as an element for an HTML page: scalable, described, without addresses or dates."""
     matplotlib.rcParams["svg.hashsalt"] = f"raykd-{name}"  # One per plot: ids must not meet on one page.
     written = io.StringIO()
@@ -205,6 +205,6 @@ def _svg(figure: Figure, name: str, description: str) -> Markup:
     figure.savefig(written, format="svg", transparent=True, metadata=metadata)
     text = written.getvalue()
     [(view, body)] = re.findall(r'<svg[^>]*viewBox="([^"]+)"[^>]*>(.*)</svg>', text, flags=re.DOTALL)
-    body = re.sub(r'<g id="[^"]*"', "<g", body).replace(_INK, "currentColor")
+    body = re.sub(r'<g id="[^"]*"', "<g", body).replace(INK, "currentColor")
     opening = Markup('<svg role="img" aria-label="{}" viewBox="{}">').format(description, view)
     return opening + Markup(body) + Markup("</svg>")

@@ -29,14 +29,15 @@ def dataset(
 
 
 def batches_of(feed: Feed, spec: dict[str, tf.TensorSpec], prefetch: int, start: int, stop: int) -> tf.data.Dataset:
-    """Global batches `start` to `stop` - 1 of a feed, to be `trimmed`.
+    """Global batches `start` to `stop` - 1 of a feed, to be `trimmed`; they can be taken once.
 
     Args: spec: of one batch; prefetch: batches prepared ahead.
     """
-    windows = {name: tf.TensorSpec((None, *one.shape), one.dtype) for name, one in spec.items()}
+    windows = feed.windows(start, stop)
+    signature = {name: tf.TensorSpec((None, *one.shape), one.dtype) for name, one in spec.items()}
     # Windows cross from Python, batches are cut from them in TensorFlow's own threads.
     batches = (
-        tf.data.Dataset.from_generator(lambda: feed.windows(start, stop), output_signature=windows)
+        tf.data.Dataset.from_generator(lambda: windows, output_signature=signature)
         .prefetch(min(prefetch, _PREFETCHED_WINDOWS))
         .unbatch()
         .prefetch(prefetch)

@@ -85,7 +85,7 @@ class Imitation:
         return self._weight * tf.add_n(losses) / len(losses)
 
     def _against(self, target: Hidden, student: Hidden, projection: Any) -> Tensor:
-        if self._loss == "attention_relation":
+        if target.attention is not None and student.attention is not None:
             return attention_relation(target.attention, student.attention, student.mask)
         states_BLW = student.states if projection is None else projection(tf.cast(student.states, tf.float32))
         return STATE_LOSSES[self._loss](target.states, states_BLW, student.mask)

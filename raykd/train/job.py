@@ -1,5 +1,6 @@
 """What one training is: a value that travels to the process that trains."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,7 @@ class TrainJob:
             sgd takes shorter steps, AdamW, which divides by the gradient's usual size, does not, and fewer gradients
             reach `clip_norm`. Losses and rates that the training reports count rows by weight.
         keep_best: keep the epoch with the best validation loss and stop early; else keep the last.
+        share: of the steps that reach all rows once, that an epoch takes; the next goes on with the rows after them.
     """
 
     folder: str
@@ -79,16 +81,27 @@ class TrainJob:
     blocks: Blocks | None = None
     hidden: HiddenLoss | None = None
     selection: Selection | None = None
+    share: float = 1.0
 
     def order(self, manifest: Manifest) -> Order:
         """The order in which its rows are read."""
         return Order(manifest.of(*self.splits), self.data.streams, self.training.batch_size, self.seed)
 
+    def epoch_steps(self, manifest: Manifest) -> int:
+        """Steps of one epoch."""
+        return math.ceil(self.share * self.order(manifest).steps_per_epoch)
+
+    def kept_in_memory(self, manifest: Manifest, workers: int = 1) -> bool:
+        """Whether each worker keeps its part of the rows in memory, once read."""
+        size = (
+            manifest.rows(*self.splits) // workers * bytes_per_row(manifest.inputs, len(self.logits), manifest.classes)
+        )
+        return self.data.cache == "memory" or (self.data.cache == "auto" and size <= _CACHED_BYTES)
+
     def feed(self, run: RunDirectory, manifest: Manifest, rank: int = 0, workers: int = 1) -> Feed:
         """Its rows, as batches for one of the workers."""
         row_bytes = bytes_per_row(manifest.inputs, len(self.logits), manifest.classes)
-        size = manifest.rows(*self.splits) // workers * row_bytes
-        cached = self.data.cache == "memory" or (self.data.cache == "auto" and size <= _CACHED_BYTES)
+        cached = self.kept_in_memory(manifest, workers)
         reader = Reader(run, manifest.of(*self.splits), manifest.inputs, self.logits, self.selection)
         return Feed(
             reader,

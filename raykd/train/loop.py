@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from raykd.artifacts import RunDirectory
 from raykd.data.shards import Manifest
-from raykd.models.build import build
+from raykd.models.build import ModelSpec, build
 from raykd.models.initialise import from_blocks
 from raykd.train import checkpoint as checkpoints
 from raykd.train.batches import dataset
@@ -21,6 +21,8 @@ from raykd.train.strategy import Place
 from raykd.train.validation import Validation
 
 _REPORT_SECONDS = 0.5
+_DRAWN: dict[tuple[str, int], tuple[checkpoints.Values, list[bool]]] = {}
+_DRAWN_KEPT = 2
 
 
 TakeSteps = Callable[[int], Totals]
@@ -54,7 +56,7 @@ def train(
     """
     if run.exists(f"{job.folder}/history.json"):
         return  # Published, when a worker died or the run was killed before the step was marked done.
-    epoch_steps = job.order(manifest).steps_per_epoch
+    epoch_steps = job.epoch_steps(manifest)
     total_steps = epoch_steps * job.training.epochs
     program = program_for(job, place)
     saved = _last_checkpoint(job, run, place)
@@ -82,6 +84,7 @@ def train(
                 best = values
             log.write(record)
             _save(job, run, program, place, progress, best)
+            report(_epoch_event(job, progress, epoch_steps))
     if place.writes:
         checkpoints.save_weights(run, job.folder, best)
         if program.imitation is not None:
@@ -112,18 +115,30 @@ def _save(
 
 def _initial_weights(job: TrainJob, run: RunDirectory) -> checkpoints.Values:
     """Drawn with the job's seed, or a teacher's blocks, or an earlier training's with this job's seeds for dropout."""
-    fresh = build(job.model, job.seed)
+    drawn, trained = _drawn(job.model, job.seed)
     if job.initial is not None:
         earlier = checkpoints.load_weights(run, job.initial)
-        drawn = values_of(fresh.variables)
-        trained = {id(variable) for variable in fresh.weights}
-        return [old if id(variable) in trained else new
-                for variable, old, new in zip(fresh.variables, earlier, drawn, strict=True)]  # fmt: skip
+        return [old if own else new for own, old, new in zip(trained, earlier, drawn, strict=True)]
     if job.blocks is not None:
         teacher = job.blocks.teacher
         values = checkpoints.load_weights(run, teacher.folder)
-        return from_blocks(teacher.model, values, job.model, values_of(fresh.variables), job.blocks.numbers)
-    return values_of(fresh.variables)
+        return from_blocks(teacher.model, values, job.model, drawn, job.blocks.numbers)
+    return drawn
+
+
+def _drawn(model: ModelSpec, seed: int) -> tuple[checkpoints.Values, list[bool]]:
+    """Fresh values, and which of them are weights, the others being seeds for dropout.
+
+    The last ones are kept: the trials of a sweep all ask for the same.
+    """
+    key = model.key, seed
+    if key not in _DRAWN:
+        fresh = build(model, seed)
+        weights = {id(variable) for variable in fresh.weights}
+        if len(_DRAWN) == _DRAWN_KEPT:
+            _DRAWN.pop(next(iter(_DRAWN)))
+        _DRAWN[key] = values_of(fresh.variables), [id(variable) in weights for variable in fresh.variables]
+    return _DRAWN[key]
 
 
 def _finished(job: TrainJob, progress: Progress) -> bool:
@@ -183,6 +198,19 @@ def _figures(progress: Progress) -> dict[str, float]:
         "loss": progress.loss / progress.rows,
         "examples_per_second": progress.rows / progress.seconds,
         "stall_fraction": progress.waited / progress.seconds,
+    }
+
+
+def _epoch_event(job: TrainJob, progress: Progress, steps: int) -> dict[str, Any]:
+    """The epoch that ended, and of the one that counts so far what was measured."""
+    epochs, kept = job.training.epochs, progress.history[progress.best_epoch]
+    return {
+        "kind": "epoch",
+        "folder": job.folder,
+        **progress.history[-1],
+        "epochs": epochs,
+        "share": progress.step / (steps * epochs),
+        "kept": {name: kept[name] for name in ("validation_accuracy", "validation_loss")},
     }
 
 

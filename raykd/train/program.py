@@ -174,7 +174,7 @@ class Program:
                 # Cross-entropy is linear in the label: this is that of the mixed one.
                 other_B = self._loss(batch["partner_label"], logits_BKC, teachers_BNC, batch["weight"])
                 loss_B = batch["share"] * loss_B + (1.0 - batch["share"]) * other_B
-            if self.imitation is not None:
+            if self.imitation is not None and hidden is not None:
                 loss_B += self.imitation.loss(targets, hidden)
             loss = tf.reduce_sum(loss_B * batch["weight"])
             scaled = self.optimizer.scale_loss(loss / self._batch_size)

@@ -4,8 +4,9 @@ Axes: B batch, C classes.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from raykd.artifacts import RunDirectory
+from raykd.artifacts import RunDirectory, external_folder
 from raykd.data.reader import Reader
 from raykd.data.shards import Manifest
 from raykd.train.checkpoint import Values
@@ -15,17 +16,25 @@ from raykd.train.strategy import Place
 
 
 class Validation:
-    """Hard-label loss and accuracy of the model's prediction on the validation split."""
+    """Loss and accuracy of the model's prediction on the validation split.
+
+    A row without a label is measured against the mean probabilities of the external teachers that have scored it.
+    """
 
     def __init__(self, job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place) -> None:
         self._job = job
         self._place = place
         own = manifest.of("validation")[place.rank :: place.workers]
-        shards = list(Reader(run, own, manifest.inputs).all())
+        judges = manifest.external_with("validation") if "validation" in manifest.scored_only else ()
+        reader = Reader(run, own, manifest.inputs, tuple(map(external_folder, judges)))
+        shards = list(reader.all())
         self._rows = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]} if shards else {}
 
     def measure(self, weights: Values) -> dict[str, float]:
-        """Mean negative log-likelihood, in nats, and share of right predictions; every worker must call it."""
+        """Mean negative log-likelihood, in nats, and share of right predictions; every worker must call it.
+
+        Against an external teacher: the cross-entropy, and the share of rows with the same most probable class.
+        """
         likelihood, right, rows = self._place.sum_over_workers(self._sums(weights))
         return {"validation_loss": float(likelihood / rows), "validation_accuracy": float(right / rows)}
 
@@ -34,6 +43,17 @@ class Validation:
             return np.zeros(3)
         predictor = Predictor(self._job.model, weights, self._job.training.jit_compile)
         predicted_BC = probabilities_of(predictor.logits(self._rows))
+        target_BC = self._target(predicted_BC.shape[1])
+        likelihood_B = -(target_BC * np.log(np.maximum(predicted_BC, 1e-12))).sum(axis=-1)
+        right_B = predicted_BC.argmax(axis=-1) == target_BC.argmax(axis=-1)
+        return np.array([likelihood_B.sum(), right_B.sum(), len(target_BC)])
+
+    def _target(self, classes: int) -> NDArray[np.float64]:
+        """Probabilities [B, C] to measure against: certain ones where there is a label."""
         labels_B = self._rows["label"]
-        likelihood_B = -np.log(np.maximum(predicted_BC[np.arange(len(labels_B)), labels_B], 1e-12))
-        return np.array([likelihood_B.sum(), (predicted_BC.argmax(axis=-1) == labels_B).sum(), len(labels_B)])
+        certain_BC: NDArray[np.float64] = (labels_B[:, None] == np.arange(classes)).astype(np.float64)
+        if "teacher_logits" not in self._rows:
+            return certain_BC
+        judged_BC = probabilities_of(self._rows["teacher_logits"])
+        target_BC: NDArray[np.float64] = np.where(labels_B[:, None] >= 0, certain_BC, judged_BC)
+        return target_BC

@@ -111,3 +111,26 @@ def test_absent_class_is_refused(local_ray: None, texts: Path, run_directory: Ru
     source = _changed(texts, "label", pa.array([0, 2] * 45))
     with pytest.raises(InputError, match="class 1 of 0 to 2 has no example"):
         ingest(run_directory, _data(source), 0, 1)
+
+
+def test_bad_label_found_by_a_task_is_one_line(local_ray: None, texts: Path, run_directory: RunDirectory) -> None:
+    source = _changed(texts, "label", pa.array([0, 1, -7] * 30))
+    with pytest.raises(InputError) as raised:
+        ingest(run_directory, _data(source), 0, 1)
+    assert str(raised.value) == (
+        f"{source}, row 2 of row group 0: label -7, expected 0 or more, or -1 or null where unknown; fix the row"
+    )
+
+
+def test_rows_to_hold_out_are_taken_from_the_labelled_ones(
+    local_ray: None, texts: Path, run_directory: RunDirectory
+) -> None:
+    source = _changed(texts, "label", pa.array([0, 1, None] * 30))
+    manifest = ingest(run_directory, _data(source), 0, 1)
+    assert {split: manifest.rows(split) for split in ("train", "unlabelled", "validation", "test")} == {
+        "train": 42, "unlabelled": 30, "validation": 6, "test": 12,
+    }  # fmt: skip
+    labels: dict[str, set[int]] = {split: set() for split in ("train", "unlabelled", "validation", "test")}
+    for name, label, _ in _rows(run_directory, manifest).values():
+        labels[name.partition("/")[0]].add(label)
+    assert labels == {"train": {0, 1}, "unlabelled": {-1}, "validation": {0, 1}, "test": {0, 1}}

@@ -94,3 +94,15 @@ def test_flops_count_what_multiplies_and_no_tables() -> None:
     small = ModelSpec(CrossEncoderConfig(type="cross_encoder", layers=1, width=32), TOKENS, classes=2)
     tables = (TOKENS.vocabulary + TOKENS.length + 4) * 32
     assert flops_per_position(small) == 2 * (count_parameters(small) - tables)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(("config", "inputs", "rows"), CASES)
+def test_half_precision_predicts_nearly_the_same(
+    config: ModelConfig, inputs: InputSpec, rows: Any, precision: str
+) -> None:
+    spec = ModelSpec(config, inputs, classes=3, heads=2)
+    padded = np.concatenate([rows, np.zeros_like(rows[:1])])  # A batch may end with rows of padding alone.
+    whole, half = (build(spec, 5, name)(padded, training=False) for name in ("float32", precision))
+    assert half.dtype == "float32"
+    np.testing.assert_allclose(half.numpy(), whole.numpy(), rtol=0, atol=0.05)

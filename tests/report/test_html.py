@@ -159,6 +159,23 @@ def test_no_student_is_highlighted_where_none_was_trained() -> None:
     assert "trained no student" in summary(evaluation(TEACHER, TOGETHER))
 
 
+def outside(name: str, kind: str, recipe: str | None, accuracy: float, speed: float | None = None) -> dict[str, Any]:
+    """As `model`, in a run whose only teacher is external and has not scored the test split."""
+    unknown = ("agreement", "retention", "retention_ensemble", "speedup", "speedup_ensemble")
+    return {**model(name, kind, recipe, accuracy, speed), **dict.fromkeys(unknown)}
+
+
+def test_summary_without_a_teacher_that_was_measured_says_so() -> None:
+    students = [outside("student/plain", "student", "plain", 0.7, 1000.0),
+                outside("student/many_on_one", "student", "many_on_one", 0.78, 980.0)]  # fmt: skip
+    said = summary({**evaluation(*students), "learned_from": "external teachers"}).replace(NBSP, " ")
+    assert "reaches 78.00 % accuracy" in said
+    assert "teacher/a has not scored that split, so there is no retention." in said
+    assert "8.00 points above the plain student, which learned from external teachers alone (70.00 %)" in said
+    assert "times as many" not in said
+    assert "overlap" not in said
+
+
 # Learning curves.
 
 
@@ -298,6 +315,17 @@ def test_results_show_each_figure_and_mark_the_best_teacher(run: RunDirectory) -
         "78.00 %", "76.0 to 80.0 %", "0.9500", "0.7500", "0.5000", "0.2500", "0.0300", "97.0 %", "1,234,567",
         "980", "1.50", "2.50", "0.975", "0.867", "9.80", "24.50",
     ]  # fmt: skip
+
+
+def test_an_external_teachers_unknown_figures_are_dashes(run: RunDirectory) -> None:
+    unknown = dict.fromkeys(("parameters", "bytes", "latency_ms_p50", "latency_ms_p95", "speedup", "speedup_ensemble"))
+    text = page(run, TEACHER, {**model("teacher/web", "teacher", None, 0.88, None), **unknown}, TOGETHER, TMKD)
+    [row] = [
+        row for row in re.findall(r"<tr.*?</tr>", text.replace(NBSP, " "), flags=re.DOTALL) if "teacher/web" in row
+    ]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", row)
+    assert cells[0] == "88.00 %"
+    assert cells[-8:] == ["–", "–", "–", "–", "1.100", "0.978", "–", "–"]  # 0.88 / 0.8, 0.88 / 0.9
 
 
 def test_time_configuration_and_command_are_on_the_page(run: RunDirectory) -> None:

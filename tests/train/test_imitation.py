@@ -87,14 +87,16 @@ CASES: dict[str, tuple[ModelConfig, Callable[[Any, Any], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("loss", CASES)
+@pytest.mark.parametrize(
+    ("loss", "compiled"), [pytest.param("cosine", False, marks=pytest.mark.slow), ("attention_relation", True)]
+)
 def test_hidden_states_come_nearer_to_the_teachers(
-    local_ray: None, run_directory: RunDirectory, texts: Manifest, loss: str
+    local_ray: None, run_directory: RunDirectory, texts: Manifest, loss: str, compiled: bool
 ) -> None:
     config, measure = CASES[loss]
     teacher = Trained("teachers/t", ModelSpec(_model(1, 16, 2), TOKENS, classes=2))
     save_weights(run_directory, teacher.folder, _attentive(teacher.model))
-    training = TrainingConfig(epochs=8, batch_size=16, learning_rate=0.01, jit_compile=False)
+    training = TrainingConfig(epochs=8, batch_size=16, learning_rate=0.01, jit_compile=compiled)
     student = ModelSpec(config, TOKENS, classes=2)
     job = small_job("student", model=student, training=training, keep_best=False)
     launch(replace(job, hidden=HiddenLoss(loss, 1.0, (teacher,))), run_directory, ignore, ScalingConfig())
@@ -171,6 +173,7 @@ def test_the_next_stage_goes_on_with_the_projection(
     np.testing.assert_allclose(second, first, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_student_of_all_blocks_that_hardly_trains_predicts_as_its_teacher(
     local_ray: None, run_directory: RunDirectory, texts: Manifest
 ) -> None:

@@ -32,6 +32,19 @@ def test_learns_and_repeats_itself(local_ray: None, run_directory: RunDirectory,
     assert not _equal(weights[0], weights[2])
 
 
+def test_a_share_shortens_epochs_and_goes_on_through_the_rows(
+    local_ray: None, run_directory: RunDirectory, manifest: Manifest
+) -> None:
+    events: list[dict[str, Any]] = []
+    launch(small_job("part", share=0.5), run_directory, events.append, ScalingConfig())
+    # Five steps reach all 69 rows; half of them, rounded up, are three.
+    assert [epoch["step"] for epoch in run_directory.read_json("part/history.json")] == [3, 6, 9, 12, 15, 18]
+    ends = [event for event in events if event.get("kind") == "epoch"]
+    assert [event["share"] for event in ends] == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1.0])
+    losses = [event["validation_loss"] for event in ends]
+    assert ends[-1]["kept"]["validation_loss"] == min(losses)
+
+
 class _StopError(Exception):
     pass
 

@@ -1,0 +1,103 @@
+"""The sweep in the report: temperature and alpha of its trials, and what the choice was worth."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+
+from raykd.distill.trials import Record, best
+from raykd.report.plots import INK, Plot, style, svg
+from raykd.report.wording import NBSP, percent
+
+_MARKS = {"finished": "o", "stopped": "v"}
+
+
+def trials_finding(records: Sequence[Record]) -> str:
+    """Best trial, the configuration's own, and the points between them.
+
+    Args: records: one at least that did not fail.
+    """
+    winner, own = best(records), next(record for record in records if record.number == 0)
+    assert winner is not None
+    counts = [f"{sum(record.status == status for record in records)} {status}" for status in ("finished", "stopped")]
+    failed = sum(record.status == "failed" for record in records)
+    counts += [f"{failed} failed"] if failed else []
+    said = f"Of {len(records)} trials ({', '.join(counts)}), trial {winner.number} is the best: {_named(winner)}."
+    if winner is own:
+        return f"{said} These are the configuration's own settings."
+    if own.validation_accuracy is None:
+        return f"{said} The trial with the configuration's own settings failed."
+    points = 100 * ((winner.validation_accuracy or 0.0) - own.validation_accuracy)
+    return f"{said} The configuration's own settings: {_named(own)}. The choice is worth {points:.2f} points."
+
+
+def _named(record: Record) -> str:
+    temperature, alpha = record.settings["temperature"], record.settings["alpha"]
+    return (
+        f"T{NBSP}{temperature:.3g}, alpha {alpha:.3g}, validation accuracy {percent(record.validation_accuracy or 0)}"
+    )
+
+
+def trials_plot(records: Sequence[Record]) -> Plot | None:
+    """Each trial at its temperature and alpha, coloured by validation accuracy; None where none trained."""
+    shown = [record for record in records if record.status in _MARKS]
+    winner = best(records)
+    if winner is None:
+        return None
+    finding = trials_finding(records)
+    with style():
+        figure = Figure(figsize=(6.6, 4.2), dpi=72, layout="constrained")
+        axes = figure.subplots()
+        accuracies = [record.validation_accuracy or 0.0 for record in shown]
+        scale: dict[str, Any] = {"vmin": min(accuracies), "vmax": max(accuracies), "cmap": "viridis"}
+        for status, marker in _MARKS.items():
+            group = [record for record in shown if record.status == status]
+            points = axes.scatter(
+                [record.settings["temperature"] for record in group],
+                [record.settings["alpha"] for record in group],
+                c=[record.validation_accuracy for record in group],
+                **scale,
+                marker=marker,
+                s=60,
+                edgecolors=INK,
+                linewidths=0.6,
+                zorder=3,
+            )
+        _ring(axes, winner, 220, "-")
+        if shown[0].number == 0:
+            _ring(axes, shown[0], 380, (0, (2, 2)))
+        axes.set(xscale="log", xlabel="temperature (log scale)", ylabel="alpha")
+        axes.margins(x=0.12, y=0.14)
+        axes.xaxis.set_major_locator(MaxNLocator(8))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        bar = figure.colorbar(points, ax=axes, label="validation accuracy")
+        bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=f"{NBSP}%"))
+        figure.legend(handles=_handles(shown), loc="outside lower center", ncol=4)
+        return Plot(svg(figure, "sweep", f"Trials by temperature and alpha. {finding}"), finding)
+
+
+def _ring(axes: Any, record: Record, size: float, line: Any) -> None:
+    place = record.settings["temperature"], record.settings["alpha"]
+    axes.scatter(*place, s=size, facecolors="none", edgecolors=INK, linewidths=1.3, linestyle=line, zorder=2)
+
+
+def _handles(shown: Sequence[Record]) -> list[Line2D]:
+    def handle(label: str, marker: str, size: float, line: float) -> Line2D:
+        return Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=marker,
+            markersize=size,
+            color=INK,
+            markerfacecolor="none",
+            markeredgewidth=line,
+            label=label,
+        )
+
+    present = [status for status in _MARKS if any(record.status == status for record in shown)]
+    marks = [handle(status, _MARKS[status], 7, 0.6) for status in present]
+    return [*marks, handle("best (ring)", "o", 11, 1.3), handle("own settings (dashed ring)", "o", 14, 0.6)]
