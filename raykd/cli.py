@@ -61,10 +61,11 @@ def run(
     """
     from raykd import pipeline
     from raykd.console import show_plan, show_seeds
+    from raykd.preview import preview
 
     loaded = _load(config, set_, name, storage_path)
     if dry_run:
-        show_plan(pipeline.preview(loaded))
+        show_plan(preview(loaded))
     elif seeds is not None:
         from raykd.seeds import run_seeds
 
@@ -100,10 +101,11 @@ def sweep(
     """
     from raykd import pipeline
     from raykd.console import show_plan
+    from raykd.preview import preview
 
     loaded = pipeline.sweeping(_load(config, set_, name, storage_path))
     if dry_run:
-        show_plan(pipeline.preview(loaded, last=SWEEP))
+        show_plan(preview(loaded, last=SWEEP))
     else:
         pipeline.sweep(loaded, address=address, verbose=verbose)
 

@@ -13,7 +13,7 @@ from raykd.config import Config
 from raykd.distill.trials import OBJECTIVE, Record, ranked
 
 if TYPE_CHECKING:
-    from raykd.pipeline import Planned
+    from raykd.preview import Planned
 
 Event = dict[str, Any]
 

@@ -19,7 +19,9 @@ from raykd.distill.weighting import labelled_validation_rows
 from raykd.ensemble import average
 from raykd.errors import InputError
 from raykd.loading import load_config
-from raykd.pipeline import plan, preview, run, sweeping
+from raykd.pipeline import run, sweeping
+from raykd.plan import plan
+from raykd.preview import preview
 from raykd.train.predict import probabilities_of
 
 DigitsRun = tuple[RunDirectory, dict[str, Any]]

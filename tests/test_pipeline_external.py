@@ -12,7 +12,8 @@ from raykd.artifacts import RunDirectory
 from raykd.config import Config
 from raykd.data.shards import read_manifest
 from raykd.loading import parse_config
-from raykd.pipeline import preview, run
+from raykd.pipeline import run
+from raykd.preview import preview
 from raykd.train.checkpoint import load_weights
 
 TRAINING = {"epochs": 12, "batch_size": 32, "learning_rate": 0.02, "jit_compile": False, "patience": 12}

@@ -12,7 +12,7 @@ from raykd.distill.inheritance import starting_teacher, student_settings, teache
 from raykd.distill.recipes import MANY_ON_MANY, PLAIN, TMKD, Student
 from raykd.distill.stages import imitated_in_step, student_jobs
 from raykd.loading import parse_config
-from raykd.pipeline import plan
+from raykd.plan import plan
 
 TEXT = {"type": "cross_encoder", "layers": 2, "width": 8}
 PAIRED, TOGETHER, ALONE = Student(MANY_ON_MANY, ("b",)), Student(TMKD, ("a", "b", "c")), Student(PLAIN, ())

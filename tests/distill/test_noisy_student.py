@@ -18,7 +18,9 @@ from raykd.distill.rounds import Round, rounds
 from raykd.distill.stages import model_of_step, round_job
 from raykd.errors import InputError
 from raykd.loading import load_config
-from raykd.pipeline import plan, preview, run
+from raykd.pipeline import run
+from raykd.plan import plan
+from raykd.preview import preview
 
 ROUNDS = {"students/noisy_student/round-1", "logits/noisy_student-1", "students/noisy_student/round-2"}
 

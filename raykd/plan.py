@@ -1,0 +1,152 @@
+"""Every step of the job: what it needs, which settings it depends on, and its work.
+
+Readers: the pipeline, which does what is missing, and the dry run, which tells.
+"""
+
+import time
+from functools import partial
+from typing import Any
+
+from raykd.artifacts import EVALUATION, EXAMPLES, SWEEP, RunDirectory, fingerprint, logits_folder, teacher_folder
+from raykd.cluster import cluster_now, trials_together
+from raykd.config import Config
+from raykd.distill.checks import check_sweep
+from raykd.distill.inheritance import AVERAGING, student_settings, teachers_read
+from raykd.distill.recipes import Student, students
+from raykd.distill.rounds import Round, round_settings, rounds
+from raykd.distill.trials import chosen, trials_in_all
+from raykd.schedule import Step
+
+_FORMAT = 1  # Raise it when a step's output changes for the same settings.
+_HOW_IT_IS_READ = {"cache", "read_tasks", "prefetch"}  # of the settings of the data: the batches stay the same
+
+Facts = dict[str, Any]
+
+
+def plan(config: Config) -> list[Step]:
+    """Every step of the job, ingestion first, in the order of priority."""
+    from raykd.data.shards import SCORED_SPLITS
+    from raykd.data.sources import source_fingerprint
+
+    data = config.data.model_dump(exclude=_HOW_IT_IS_READ)
+    examples = fingerprint(_FORMAT, source_fingerprint(config.data), data, config.seed)
+    made = {EXAMPLES: examples}
+    steps = [Step(EXAMPLES, examples, partial(_ingest, config), trains=False, alone=True)]
+
+    def add(name: str, work: Any, needs: list[str], *settings: Any, trains: bool = True, alone: bool = False) -> None:
+        made[name] = fingerprint(name, *settings, *(made[need] for need in needs))
+        steps.append(Step(name, made[name], work, tuple(needs), trains, alone))
+
+    for name in config.external:
+        add(logits_folder(name), partial(_publish, name), [EXAMPLES], trains=False)
+    for teacher in config.teachers:
+        settings = teacher.model_dump()
+        add(teacher_folder(teacher.name), partial(_train_teacher, config, teacher.name), [EXAMPLES], settings)
+    for teacher in config.teachers:
+        name = teacher.name
+        add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)], SCORED_SPLITS)
+    if config.sweep.enabled:
+        check_sweep(config)
+        swept = config.sweep.model_dump(mode="json", exclude={"enabled"})
+        own = (
+            config.student.model_dump(exclude={"training"}),
+            config.distill.model_dump(exclude={"recipes", "noisy_student"}),
+        )
+        logits = [logits_folder(name) for name in config.teacher_names]
+        add(SWEEP, partial(_sweep, config), logits, swept, *own, alone=True)
+    # Rounds wait for one another: let them not wait for others too.
+    for one in rounds(config):
+        needs = [logits_folder(name) for name in one.teachers]
+        needs += [SWEEP] if _rounds_follow_sweep(config) else []
+        add(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one))
+        if one.number < config.distill.noisy_student.rounds:
+            add(logits_folder(one.store), partial(_score_round, config, one), [one.folder], SCORED_SPLITS)
+    # Students of all teachers are the last that can start: let them not wait for the others.
+    wanted = students(config.distill.recipes, config.teacher_names)
+    for student in sorted(wanted, key=lambda student: -len(student.teachers)):
+        needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
+        needs += [teacher_folder(name) for name in teachers_read(config, student)]
+        needs += [SWEEP] if _follows_sweep(config, student) else []
+        add(student.folder, partial(_train_student, config, student), needs, *student_settings(config, student))
+    everything = [step.name for step in steps if step.name != EXAMPLES]
+    averaged = config.distill.model_dump(include=AVERAGING)
+    add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, averaged, trains=False)
+    return steps
+
+
+def _follows_sweep(config: Config, student: Student) -> bool:
+    """Whether the student has the sweep's best settings: the plain one only where models are swept."""
+    return config.sweep.enabled and (bool(student.teachers) or config.sweep.student is not None)
+
+
+def _rounds_follow_sweep(config: Config) -> bool:
+    """Whether the rounds' students are the sweep's best: its other settings have no part in them."""
+    return config.sweep.enabled and config.sweep.student is not None and config.distill.noisy_student.model is None
+
+
+# The work of each step. Most runs in a lane, so TensorFlow is imported there and not by the driver.
+
+
+def _ingest(config: Config, run: RunDirectory, report: Any) -> Facts:
+    from raykd.data.ingest import ingest
+
+    begun = time.perf_counter()
+    manifest = ingest(run, config.data, config.seed, cluster_now().cpus)
+    return {"rows": sum(shard.rows for shard in manifest.shards), "seconds": time.perf_counter() - begun}
+
+
+def _train_teacher(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.stages import train_teacher
+
+    return train_teacher(config, name, run, report)
+
+
+def _publish(name: str, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.publish import publish
+
+    return publish(name, run)
+
+
+def _score(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
+    from raykd.data.shards import read_manifest
+    from raykd.distill.logits import score
+    from raykd.distill.stages import model_spec
+
+    teacher = config.teacher(name)
+    spec = model_spec(teacher.model, read_manifest(run))
+    return score(name, teacher_folder(name), spec, teacher.training.jit_compile, run, report)
+
+
+def _sweep(config: Config, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.sweep import sweep
+
+    together, threads = trials_together(config, cluster_now(), trials_in_all(config))
+    return sweep(config, run, report, together=together, threads=threads)
+
+
+def _train_student(config: Config, student: Student, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.stages import train_student
+
+    return train_student(chosen(config, run) if _follows_sweep(config, student) else config, student, run, report)
+
+
+def _train_round(config: Config, one: Round, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.stages import train_round
+
+    return train_round(chosen(config, run) if _rounds_follow_sweep(config) else config, one, run, report)
+
+
+def _score_round(config: Config, one: Round, run: RunDirectory, report: Any) -> Facts:
+    from raykd.data.shards import read_manifest
+    from raykd.distill.logits import score
+    from raykd.distill.stages import round_spec
+
+    config = chosen(config, run) if _rounds_follow_sweep(config) else config
+    compiled = config.distill.noisy_student.training.jit_compile
+    return score(one.store, one.folder, round_spec(config, read_manifest(run)), compiled, run, report)
+
+
+def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:
+    from raykd.evaluate.evaluation import evaluate
+
+    return evaluate(chosen(config, run), run, report)
