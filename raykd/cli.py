@@ -26,7 +26,9 @@ def _root() -> None:
     """Distil several large Keras teachers into small students."""
 
 
-_Source = Annotated[str, typer.Argument(help="YAML file, or a packaged configuration: quickstart, digits, mnist.")]
+_Source = Annotated[
+    str, typer.Argument(help="YAML file, or a packaged configuration: quickstart, digits, mnist, banking77.")
+]
 _Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value, for example distill.alpha=0.5; repeatable."),
