@@ -18,9 +18,9 @@ import ray.data
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays
 
-_FIRST_BYTES = 16 << 20  # of the first portion: its rows come early
-_LARGEST_BYTES = 64 << 20  # of any portion: twice as much waits in the object store, and is read again when a node dies
-_BLOCK_BYTES = 8 << 20  # that a task hands over while it reads on
+_FIRST_BYTES = 4 << 20  # of the first portion: its rows come early
+_LARGEST_BYTES = 8 << 20  # of any portion: twice as much waits in the object store, and is read again when a node dies
+_BLOCK_BYTES = 4 << 20  # that a task hands over while it reads on
 FEED_CPUS = 0.25  # A read is short beside the training that it feeds; a lane asks for the rest of its core.
 
 Visit = tuple[int, int]
@@ -85,8 +85,8 @@ def _read(reader: Reader, visits: Sequence[Visit], tasks: int) -> list[Any]:
     rows.context.target_max_block_size = _BLOCK_BYTES
     # With its reservations Ray Data would hold back even so little.
     rows.context.op_resource_reservation_enabled = False
-    references: list[Any] = rows.to_arrow_refs()
-    return references
+    # Unlike a materialised data set, which its own plan refers to, this leaves nothing behind but the references.
+    return [entry.ref for bundle in rows.iter_internal_ref_bundles() for entry in bundle.blocks]
 
 
 def _visits_in(block: pa.Table) -> Iterator[tuple[Visit, pa.Table]]:

@@ -29,16 +29,19 @@ ASYNCHRONOUS = ScalingConfig(workers=2, strategy="parameter_server")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("teacher", ["wide", "conv"])
-def test_trains_digits_within_a_point_of_one_device(local_ray: None, run_directory: RunDirectory, teacher: str) -> None:
+def test_trains_digits_within_a_point_of_one_device(local_ray: None, run_directory: RunDirectory) -> None:
     config = load_config("digits", ["data.labelled=null", "data.test=0.5"])
     manifest = ingest(run_directory, config.data, seed=0, tasks=1)
-    job = teacher_job(config, teacher, manifest)
-    whole = job.training.model_copy(update={"patience": job.training.epochs})  # An early stop would be luck.
-    job = replace(job, training=whole)
-    launch(replace(job, folder="one"), run_directory, ignore, ScalingConfig())
-    launch(replace(job, folder="several"), run_directory, ignore, ASYNCHRONOUS)
-    one, several = (_held_out_accuracy(run_directory, manifest, job, folder) for folder in ("one", "several"))
+    accuracy: dict[str, list[float]] = {"one": [], "several": []}
+    for teacher in config.teachers:
+        job = teacher_job(config, teacher.name, manifest)
+        whole = job.training.model_copy(update={"patience": job.training.epochs})  # An early stop would be luck.
+        for folder, scaling in (("one", ScalingConfig()), ("several", ASYNCHRONOUS)):
+            own = replace(job, training=whole, folder=f"{folder}/{teacher.name}")
+            launch(own, run_directory, ignore, scaling)
+            accuracy[folder].append(_held_out_accuracy(run_directory, manifest, own, own.folder))
+    # Asynchronous weights differ from run to run, a single model's accuracy by a point: the mean says more.
+    one, several = (float(np.mean(accuracy[folder])) for folder in ("one", "several"))
     assert one > 0.9
     assert several == pytest.approx(one, abs=0.01)
 
