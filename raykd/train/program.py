@@ -7,7 +7,7 @@ Axes: B batch of a replica, A of all replicas, K heads, N teachers, C classes.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -68,7 +68,7 @@ class Program:
         self._compiled_gradient = _compiled(self._gradient, compiled and not self._gathers)
         self._compiled_update = _compiled(self._update, compiled and (self._alone or compiles(self.optimizer)))
         self._compiled_step = _compiled(self._step, compiled and self._alone)
-        self.steps = tf.function(self._steps)
+        self.steps = tf.function(self._steps, autograph=False)
 
     def start(self, job: TrainJob, updates: int, weights: Values) -> None:
         """Set weights, optimizer and the job's own numbers as at the beginning of a training."""
@@ -81,27 +81,32 @@ class Program:
         self._alpha.assign(job.alpha)
         self._temperature.assign(job.temperature)
 
-    def _steps(self, batches: Iterator[Any], count: tf.Tensor) -> Totals:
-        """`count` steps in one call."""
-        loss, rows, waited, bad = tf.constant(0.0), tf.constant(0.0), tf.constant(0.0, tf.float64), tf.constant(-1)
-        for step in tf.range(count):
+    def _steps(self, batches: Any, count: tf.Tensor) -> Totals:
+        """`count` steps in one call. Args: batches: a tf.data iterator."""
+
+        def one(step: tf.Tensor, so_far: Totals) -> tuple[tf.Tensor, Totals]:
             asked = tf.timestamp()
             with tf.control_dependencies([asked]):
-                batch = next(batches)
+                batch = batches.get_next()
             with tf.control_dependencies(tf.nest.flatten(batch)):
-                waited += tf.timestamp() - asked
-            batch = trimmed(batch)
-            if self._augmentation is not None:
-                batch = self._augmentation(batch)  # Here a stream's rows are still together, in any strategy.
-            step_loss, step_rows = self._place.strategy.run(self._compiled_step, args=(batch,))
-            # Sums over all replicas: equal in each of them.
-            step_loss, step_rows = (
-                self._place.strategy.experimental_local_results(total)[0] for total in (step_loss, step_rows)
-            )
-            rows += step_rows
-            bad = tf.where(tf.logical_or(bad >= 0, tf.math.is_finite(step_loss)), bad, step)
-            loss += step_loss
-        return Totals(loss, rows, waited, bad)
+                waited = tf.timestamp() - asked
+            loss, rows = self._everywhere(trimmed(batch))
+            bad = tf.where(tf.logical_or(so_far.bad >= 0, tf.math.is_finite(loss)), so_far.bad, step)
+            return step + 1, Totals(so_far.loss + loss, so_far.rows + rows, so_far.waited + waited, bad)
+
+        none = Totals(tf.constant(0.0), tf.constant(0.0), tf.constant(0.0, tf.float64), tf.constant(-1))
+        _, totals = tf.while_loop(
+            lambda step, _: step < count, one, (tf.constant(0), none), parallel_iterations=1, maximum_iterations=count
+        )
+        return totals
+
+    def _everywhere(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step in every replica. Returns: loss and rows of all, equal in each of them."""
+        if self._augmentation is not None:
+            batch = self._augmentation(batch)  # Here a stream's rows are still together, in any strategy.
+        strategy = self._place.strategy
+        loss, rows = strategy.run(self._compiled_step, args=(batch,))
+        return strategy.experimental_local_results(loss)[0], strategy.experimental_local_results(rows)[0]
 
     def _step(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """One update of one replica, from its part of the worker's batch. Returns: loss and rows of all replicas."""
@@ -171,7 +176,7 @@ class Program:
 
 
 def _compiled(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
-    return tf.function(function, jit_compile=True) if compiled else function
+    return tf.function(function, jit_compile=True, autograph=False) if compiled else function
 
 
 def _gathered(*tensors: tf.Tensor) -> list[tf.Tensor]:
