@@ -35,7 +35,7 @@ class Size:
     layers: int = 4
     width: int = 256
     batch_size: int = 64
-    steps: int = 6  # of an epoch
+    steps: int = 16  # of an epoch: what lies between epochs should not count
     repeats: int = 3
 
 
@@ -76,7 +76,7 @@ def _job(folder: str, size: Size, manifest: Manifest, batch_size: int) -> TrainJ
     return TrainJob(
         folder=folder,
         model=ModelSpec(config, manifest.inputs, manifest.classes),
-        training=TrainingConfig(epochs=_WARM_EPOCHS + 3, batch_size=batch_size, learning_rate=1e-4),
+        training=TrainingConfig(epochs=_WARM_EPOCHS + 2, batch_size=batch_size, learning_rate=1e-4),
         seed=0,
         splits=("train",),
         objective=Objective(),
