@@ -20,6 +20,7 @@ from raykd.config import (
     DistillConfig,
     ExternalColumn,
     HiddenConfig,
+    ImageConfig,
     NoisyStudentConfig,
     Range,
     ScalingConfig,
@@ -177,7 +178,7 @@ def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
     if len(parents) > 1 and parents[-2] == "external":
         return set(ExternalColumn.model_fields)
     sections: dict[str, type[Section]] = {
-        "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
+        "": Config, "data": DataConfig, "columns": Columns, "image": ImageConfig, "teachers": TeacherConfig,
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig, "hidden": HiddenConfig,
         "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
         "augment": AugmentConfig, "noisy_student": NoisyStudentConfig,
