@@ -29,7 +29,7 @@ def _classes(value: Any) -> Any:
     if value is None or (names and len(set(value)) == len(value) > 1):
         return value
     if not isinstance(value, int) or isinstance(value, bool) or value < 2:
-        raise ValueError("how many classes, from 2, or a list of 2 or more different names")
+        raise ValueError("how many classes, from 2, or a list of 2 or more different names; quote no and yes")
     return value
 
 

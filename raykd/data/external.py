@@ -74,19 +74,19 @@ def wrong_rows(column: pa.ChunkedArray, external: ExternalColumn) -> Iterator[tu
     if values.null_count == len(values):
         return
     given_B = values.is_valid().to_numpy(zero_copy_only=False)
-    for row in np.flatnonzero(~given_B):
-        yield int(row), "found null, expected a score; fix the row"
+    for row in np.flatnonzero(~given_B).tolist():
+        yield row, "found null, expected a score; fix the row"
     rows, values = np.flatnonzero(given_B), values.filter(pa.array(given_B))
     if is_list(values.type):
         lengths_B = pc.list_value_length(values).to_numpy(zero_copy_only=False)
         usual = _usual(lengths_B)
         full_B = (lengths_B == usual) & (lengths_B > 1)
-        for place in np.flatnonzero(~full_B):
+        for place in np.flatnonzero(~full_B).tolist():
             expected = f"{max(usual, 2)}, one per class"
             yield int(rows[place]), f"found {lengths_B[place]} numbers, expected {expected}; fix the row"
         rows, values = rows[full_B], values.filter(pa.array(full_B))
         whole_B = ~values.flatten().is_null().to_numpy(zero_copy_only=False).reshape(len(values), -1).any(axis=1)
-        for place in np.flatnonzero(~whole_B):
+        for place in np.flatnonzero(~whole_B).tolist():
             yield int(rows[place]), "found null, expected numbers; fix the row"
         rows, values = rows[whole_B], values.filter(pa.array(whole_B))
     for place, problem in _out_of_range(_numbers(values), external.kind):
@@ -122,17 +122,17 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 def _out_of_range(values_BC: NDArray[np.float64], kind: str) -> Iterator[tuple[int, str]]:
     if kind == "logits":
-        for row in np.flatnonzero(~(np.abs(values_BC) <= _LARGEST_LOGIT).all(axis=1)):
+        for row in np.flatnonzero(~(np.abs(values_BC) <= _LARGEST_LOGIT).all(axis=1)).tolist():
             expected = f"finite logits of at most {_LARGEST_LOGIT:.0f}"
             yield row, f"found {_shown(values_BC[row])}, expected {expected}; fix the row"
         return
     inside_B = ((values_BC >= -_ROUNDING) & (values_BC <= 1.0 + _ROUNDING)).all(axis=1)
     sums_B = values_BC.sum(axis=1)
     remedy = "fix the row or set kind: logits"
-    for row in np.flatnonzero(~inside_B):
+    for row in np.flatnonzero(~inside_B).tolist():
         yield row, f"found {_shown(values_BC[row])}, expected probabilities from 0 to 1; {remedy}"
     if values_BC.shape[1] > 1:
-        for row in np.flatnonzero(inside_B & (np.abs(sums_B - 1.0) > _SUM_TOLERANCE)):
+        for row in np.flatnonzero(inside_B & (np.abs(sums_B - 1.0) > _SUM_TOLERANCE)).tolist():
             yield row, f"found a sum of {sums_B[row]:.6g}, expected probabilities that sum to 1; {remedy}"
 
 

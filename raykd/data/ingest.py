@@ -182,8 +182,8 @@ def _split(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> dict[
     total = int(_known(labels[rows_of["train"]]).sum())
     for split, share in (("validation", data.validation), ("test", data.test)):
         if not len(rows_of[split]):
-            known = np.flatnonzero(_known(labels[rows_of["train"]]))
-            taken = known[held_out(labels[rows_of["train"]][known], round(share * total), data.stratify)]
+            candidates = np.flatnonzero(_known(labels[rows_of["train"]]))
+            taken = candidates[held_out(labels[rows_of["train"]][candidates], round(share * total), data.stratify)]
             rows_of[split], rows_of["train"] = rows_of["train"][taken], np.delete(rows_of["train"], taken)
     known = _known(labels[rows_of["train"]])
     labelled, unlabelled = rows_of["train"][known], rows_of["train"][~known]

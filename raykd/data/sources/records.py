@@ -1,7 +1,7 @@
 """Rows that come one by one as values by name (JSON Lines, TFRecord), put together to tables of common types."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ def _are_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_number, value))
 
 
-_FITS = {
+_FITS: dict[str, Callable[[Any], bool]] = {
     "text": lambda value: isinstance(value, str),
     "label": lambda value: isinstance(value, str | int | float),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
@@ -101,7 +101,7 @@ _EXPECTED = {
 
 
 def _fits(value: Any, kind: str) -> bool:
-    return value is None or bool(_FITS[kind](value))
+    return value is None or _FITS[kind](value)
 
 
 def _label(value: Any) -> str | None:

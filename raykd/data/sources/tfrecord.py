@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from google.protobuf.message import DecodeError
 from pyarrow import fs
 
@@ -100,30 +100,36 @@ def _table() -> list[int]:
 @cache
 def _example_type() -> Any:
     """The message class of `tf.train.Example`, in a pool of its own: TensorFlow's may hold another description."""
-    field, file = descriptor_pb2.FieldDescriptorProto, descriptor_pb2.FileDescriptorProto()
-    file.name, file.package, file.syntax = "raykd/example.proto", "raykd", "proto3"
-
-    def message(name: str, fields: list[tuple[str, int, int, int, str]]) -> Any:
-        made = file.message_type.add(name=name)
-        for field_name, number, kind, label, type_name in fields:
-            made.field.add(name=field_name, number=number, type=kind, label=label, type_name=type_name)
-        return made
-
-    one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
-    message("BytesList", [("value", 1, field.TYPE_BYTES, many, "")])
-    message("FloatList", [("value", 1, field.TYPE_FLOAT, many, "")])
-    message("Int64List", [("value", 1, field.TYPE_INT64, many, "")])
-    lists = [("bytes_list", "BytesList"), ("float_list", "FloatList"), ("int64_list", "Int64List")]
-    feature = message("Feature", [(n, i, field.TYPE_MESSAGE, one, f".raykd.{t}") for i, (n, t) in enumerate(lists, 1)])
-    feature.oneof_decl.add(name="kind")
-    for member in feature.field:
-        member.oneof_index = 0
-    features = message("Features", [("feature", 1, field.TYPE_MESSAGE, many, ".raykd.Features.FeatureEntry")])
-    entry = features.nested_type.add(name="FeatureEntry")
-    entry.options.map_entry = True
-    entry.field.add(name="key", number=1, type=field.TYPE_STRING, label=one)
-    entry.field.add(name="value", number=2, type=field.TYPE_MESSAGE, label=one, type_name=".raykd.Feature")
-    message("Example", [("features", 1, field.TYPE_MESSAGE, one, ".raykd.Features")])
     pool = descriptor_pool.DescriptorPool()
+    file = text_format.Parse(_DESCRIPTION, descriptor_pb2.FileDescriptorProto())
     pool.AddSerializedFile(file.SerializeToString())
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("raykd.Example"))
+
+
+_DESCRIPTION = """
+name: "raykd/example.proto" package: "raykd" syntax: "proto3"
+message_type { name: "BytesList" field { name: "value" number: 1 type: TYPE_BYTES label: LABEL_REPEATED } }
+message_type { name: "FloatList" field { name: "value" number: 1 type: TYPE_FLOAT label: LABEL_REPEATED } }
+message_type { name: "Int64List" field { name: "value" number: 1 type: TYPE_INT64 label: LABEL_REPEATED } }
+message_type {
+  name: "Feature"
+  oneof_decl { name: "kind" }
+  field { name: "bytes_list" number: 1 type: TYPE_MESSAGE type_name: ".raykd.BytesList" oneof_index: 0 }
+  field { name: "float_list" number: 2 type: TYPE_MESSAGE type_name: ".raykd.FloatList" oneof_index: 0 }
+  field { name: "int64_list" number: 3 type: TYPE_MESSAGE type_name: ".raykd.Int64List" oneof_index: 0 }
+}
+message_type {
+  name: "Features"
+  field { name: "feature" number: 1 type: TYPE_MESSAGE type_name: ".raykd.Features.FeatureEntry" label: LABEL_REPEATED }
+  nested_type {
+    name: "FeatureEntry"
+    options { map_entry: true }
+    field { name: "key" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+    field { name: "value" number: 2 type: TYPE_MESSAGE type_name: ".raykd.Feature" label: LABEL_OPTIONAL }
+  }
+}
+message_type {
+  name: "Example"
+  field { name: "features" number: 1 type: TYPE_MESSAGE type_name: ".raykd.Features" label: LABEL_OPTIONAL }
+}
+"""
