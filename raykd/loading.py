@@ -53,6 +53,11 @@ def load_config(source: str = "quickstart", overrides: Sequence[str] = ()) -> Co
         text = (resources.files("raykd") / "configs" / f"{source}.yaml").read_text()
     else:
         text = _read_file(source)
+    return load_text(text, source, overrides)
+
+
+def load_text(text: str, source: str, overrides: Sequence[str] = ()) -> Config:
+    """As `load_config`, from YAML that has been read. Args: source: its name in errors."""
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
