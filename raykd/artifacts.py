@@ -65,6 +65,11 @@ class RunDirectory:
             storage_path = str(Path(storage_path).expanduser().absolute())
         return cls(f"{storage_path.rstrip('/')}/{name}")
 
+    @classmethod
+    def opened(cls, path: str) -> "RunDirectory":
+        """The directory at a path or URI, `~` and relative local paths resolved."""
+        return cls(path.rstrip("/") if "://" in path else str(Path(path).expanduser().absolute()))
+
     @cached_property
     def _location(self) -> tuple[fs.FileSystem, str]:
         try:

@@ -117,7 +117,7 @@ def shared_memory(folder: str) -> Iterator[Finding]:
 
 def storage(path: str) -> Finding:
     """Whether runs can be written."""
-    folder = RunDirectory(RunDirectory.at(path, "").root.rstrip("/"))
+    folder = RunDirectory.opened(path)
     try:
         folder.prepare()
     except InputError as error:
@@ -174,7 +174,7 @@ def _seen_by_all(nodes: list[str], storage_path: str) -> Finding:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    folder = RunDirectory(RunDirectory.at(storage_path, "").root.rstrip("/"))
+    folder = RunDirectory.opened(storage_path)
     probe = f".doctor-{uuid.uuid4().hex}"
     folder.write_bytes(probe, b"")
     look = ray.remote(num_cpus=0)(_sees)

@@ -47,8 +47,7 @@ class LogitsStore:
         seed: int = 0,
         **settings: Any,
     ) -> None:
-        parent, _, name = folder.rstrip("/").rpartition("/")
-        self.run = RunDirectory.at(parent or ("/" if folder.startswith("/") else "."), name)
+        self.run = RunDirectory.opened(folder)
         if data is None:
             if not self.run.exists(_SETTINGS):
                 raise InputError(f"{folder}: no store is there; give data to make one")

@@ -80,7 +80,7 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
         tuple(shards),
         external.scored_splits(rows_of, scores),
         external.scored_only(rows_of, index) if teachers else (),
-        class_names,
+        class_names=class_names,
     )
     manifest.save(run)
     return manifest

@@ -56,7 +56,13 @@ class Manifest:
     @property
     def fingerprint(self) -> str:
         """Changes with any row, its place or its encoding."""
-        return fingerprint(asdict(self))
+        values = asdict(self)
+        # Examples without names or colours keep the fingerprint that they had before there were any.
+        if not self.class_names:
+            values.pop("class_names")
+        if self.inputs.channels == 1:
+            values["inputs"].pop("channels")
+        return fingerprint(values)
 
     def of(self, *splits: str) -> tuple[Shard, ...]:
         """The shards of these splits, in order."""
@@ -86,7 +92,7 @@ def read_manifest(run: RunDirectory) -> Manifest:
         shards,
         external,
         tuple(values["scored_only"]),
-        tuple(values["class_names"]),
+        class_names=tuple(values.get("class_names", ())),
     )
 
 

@@ -37,7 +37,9 @@ def stage(data: Any, run: RunDirectory, label: str) -> tuple[str, list[str] | No
     for name in set(old) - set(digests):
         run.delete(f"{SOURCE}/{name}.parquet")
     run.write_json(_DIGESTS, digests)
-    return f"{run.root}/{SOURCE}", next(filter(None, (_class_names(part, label) for part in by_split.values())), None)
+    return RunDirectory.at(run.root, SOURCE).root, next(
+        filter(None, (_class_names(part, label) for part in by_split.values())), None
+    )
 
 
 def tables_of(dataset: Any) -> Iterator[pa.Table]:

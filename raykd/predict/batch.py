@@ -5,7 +5,6 @@ the quarantine. A file is written whole or not at all, and an interrupted predic
 """
 
 import hashlib
-import posixpath
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -59,10 +58,10 @@ def predict_source(
     """
     begun = time.perf_counter()
     source = open_source(data, labelled=False)
-    out = RunDirectory.at(*posixpath.split(output.rstrip("/")))
+    out = RunDirectory.opened(output)
     wanted = _fingerprint(run, members, manifest, data)
     _claim(out, wanted)
-    aside = RunDirectory(f"{out.root}/{_STEP}")
+    aside = RunDirectory.at(out.root, _STEP)
     if not out.is_done(_STEP, wanted):
         Quarantine(aside).clear()
         task = _Predicting(run, out, source, members, manifest)
@@ -124,7 +123,7 @@ class _Predicting:
     def missing(self, piece: Piece) -> Iterator[tuple[str, pa.Table, bool]]:
         """Rows of a piece, the file that they are for, and whether it is missing."""
         there = set(self.out.names("", ".parquet"))
-        quarantine = Quarantine(RunDirectory(f"{self.out.root}/{_STEP}"))
+        quarantine = Quarantine(RunDirectory.at(self.out.root, _STEP))
         for rows in self.source.rows(piece, quarantine):
             if len(rows):
                 name = f"part-{piece.number:06d}-{rows['example_id'][0].as_py():020d}.parquet"

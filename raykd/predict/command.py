@@ -1,6 +1,5 @@
 """`raykd predict`: from the names of a run, a file and a model to the predictions."""
 
-import posixpath
 import re
 from collections.abc import Sequence
 
@@ -39,14 +38,14 @@ def predict(
         address: of a Ray cluster; None starts Ray here. verbose: let libraries' messages through.
     Raises: InputError for bad input.
     """
-    directory = RunDirectory.at(*posixpath.split(run.rstrip("/")))
+    directory = RunDirectory.opened(run)
     settings = _settings(directory, config, overrides)
     manifest = _manifest(directory)
     members = members_of(settings, directory, manifest, model)
     if config is None:
         check_trusted(members, directory.path(_CONFIG))
     data = settings.data.model_copy(update={"source": source, "format": _format(settings, overrides)})
-    folder = output or f"{directory.root}/predictions/{members.name}/{_stem(source)}"
+    folder = output or RunDirectory.at(directory.root, f"predictions/{members.name}/{_stem(source)}").root
     with connect(address, verbose) as cluster:
         return predict_source(directory, members, manifest, data, folder, cluster)
 

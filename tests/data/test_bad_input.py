@@ -1,6 +1,7 @@
 """Bad input as a user meets it: `raykd run` ends with one line that says what and where, and exit code 2."""
 
 import os
+import platform
 import struct
 import sys
 from collections.abc import Callable, Sequence
@@ -274,8 +275,9 @@ def test_a_full_disk_is_one_line_and_exit_code_2(
 ) -> None:
     run = tmp_path / "digits"
     run.mkdir()
-    # The name under which the configuration is written before it gets its own.
-    (run / f"config.yaml.part-{os.getpid()}").symlink_to("/dev/full")
+    # The names under which the configuration may be written before it gets its own.
+    for writer in (f"{os.getpid()}", f"{platform.node()}-{os.getpid()}"):
+        (run / f"config.yaml.part-{writer}").symlink_to("/dev/full")
     code, said = _raykd(["run", "digits", "--storage-path", str(tmp_path)], monkeypatch, capsys)
     assert (code, len(said.splitlines())) == (2, 1), said
     assert f"storage_path {run}: can't write config.yaml (No space left on device), expected room for" in said
