@@ -1,11 +1,13 @@
 """The configuration to start from: it loads, and it knows every setting."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from raykd.cli import main
 from raykd.config import Config, DataConfig, DistillConfig, ScalingConfig, SweepConfig, TrainingConfig
 from raykd.loading import load_config
 from raykd.starter import starter
@@ -42,3 +44,18 @@ def test_a_description_stands_before_its_setting() -> None:
     lines = starter("x.yaml").splitlines()
     assert lines[lines.index("  #temperature: 2.0") - 1] == "  # T: larger is softer"
     assert max(map(len, lines)) <= 200
+
+
+def test_the_command_writes_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "mine.yaml")
+    monkeypatch.setattr(sys, "argv", ["raykd", "init", file])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert load_config(file).name == "mine"
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: {file}: is there already; name another file or delete it\n"

@@ -19,7 +19,7 @@ from raykd.errors import InputError
 
 SOURCE = "source"
 _ROWS = 8192  # of a row group
-_DIGESTS = f"{SOURCE}/digests.json"
+_DIGESTS = f"{SOURCE}/.digests.json"
 
 
 def stage(data: Any, run: RunDirectory, label: str) -> tuple[str, list[str] | None]:
@@ -37,9 +37,8 @@ def stage(data: Any, run: RunDirectory, label: str) -> tuple[str, list[str] | No
     for name in set(old) - set(digests):
         run.delete(f"{SOURCE}/{name}.parquet")
     run.write_json(_DIGESTS, digests)
-    return RunDirectory.at(run.root, SOURCE).root, next(
-        filter(None, (_class_names(part, label) for part in by_split.values())), None
-    )
+    names = (_class_names(part, label) for part in by_split.values())
+    return RunDirectory.at(run.root, SOURCE).root, next(filter(None, names), None)
 
 
 def tables_of(dataset: Any) -> Iterator[pa.Table]:
@@ -49,8 +48,7 @@ def tables_of(dataset: Any) -> Iterator[pa.Table]:
     elif isinstance(dataset, Mapping):
         yield pa.table({name: _column(values) for name, values in dataset.items()})
     elif hasattr(dataset, "iter_batches"):  # Ray's
-        for batch in _in_order(dataset).iter_batches(batch_size=None, batch_format="pyarrow"):
-            yield _without_tensors(batch)
+        yield from map(_without_tensors, _blocks_in_order(dataset))
     elif hasattr(dataset, "with_format"):  # Hugging Face's
         yield from dataset.with_format("arrow").iter(batch_size=_ROWS)
     elif hasattr(dataset, "to_records"):  # pandas'
@@ -62,10 +60,14 @@ def tables_of(dataset: Any) -> Iterator[pa.Table]:
         )
 
 
-def _in_order(dataset: Any) -> Any:
-    """Ray hands out blocks as they come; ids are row numbers, so they must come in order."""
-    dataset.context.execution_options.preserve_order = True
-    return dataset
+def _blocks_in_order(dataset: Any) -> Iterator[pa.Table]:
+    """Ray hands out blocks as they come; ids are row numbers, so here they come in order."""
+    options = dataset.context.execution_options
+    usual, options.preserve_order = options.preserve_order, True
+    try:
+        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow")
+    finally:
+        options.preserve_order = usual
 
 
 def _column(values: Any) -> pa.Array:

@@ -131,6 +131,26 @@ def test_probabilities_become_logits() -> None:
     np.testing.assert_allclose(teacher.probabilities(np.log([[0.25, 0.75]])), [[0.25, 0.75]], atol=1e-6)
 
 
+@pytest.mark.slow
+def test_the_whole_job_on_arrays(local_ray: None, data: dict[str, Any], tmp_path: Path) -> None:
+    training = {"epochs": 6, "batch_size": 16, "learning_rate": 1e-2, "jit_compile": False}
+    config = {
+        "name": "arrays",
+        "storage_path": str(tmp_path),
+        "data": {"columns": {"features": "image"}},
+        "teachers": [{"name": "a", "model": {"type": "mlp", "hidden": [16]}, "training": training}],
+        "student": {"model": {"type": "mlp", "hidden": [4]}, "training": training},
+        "distill": {"recipes": ["plain"]},
+    }
+    named = {"train": {**data, "label": np.array(["left", "right"])[data["label"]]}}
+    evaluation = raykd.run(config, data=named)
+    assert {model["name"] for model in evaluation["models"]} == {"teacher/a", "teacher_ensemble", "student/plain"}
+    assert all(model["accuracy"] > 0.8 for model in evaluation["models"])
+    done = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("done.json")}
+    assert raykd.run(config, data=named) == evaluation
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
 def test_what_cannot_be(store: LogitsStore) -> None:
     wide = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     with pytest.raises(InputError, match="teacher w: gives 3 classes, but the examples have 2"):

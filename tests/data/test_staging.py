@@ -51,7 +51,7 @@ def test_the_same_rows_leave_the_file_alone_however_they_come(local_ray: None, r
     assert path.stat().st_mtime_ns == first
     stage(table.slice(1), run_directory, "label")
     assert path.stat().st_mtime_ns != first
-    assert sorted(entry.name for entry in path.parent.iterdir()) == ["digests.json", "rows.parquet"]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [".digests.json", "rows.parquet"]
 
 
 def test_splits_and_names_of_a_hugging_face_data_set(local_ray: None, run_directory: RunDirectory) -> None:
