@@ -1,46 +1,12 @@
 """raykd distils several large Keras teachers into small students, on a laptop or on a Ray cluster.
 
-Importing raykd loads neither TensorFlow nor Ray. `run` loads Ray when it is called; the pieces of `raykd.api` load
-both when they are first asked for.
+Importing raykd loads neither TensorFlow nor Ray; `run` does, when it is called. The pieces, to use one by one with
+Keras models of your own, are in `raykd.api`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+from raykd.api import run
 from raykd.config import Config
 from raykd.errors import InputError
 from raykd.loading import load_config, parse_config
 
-if TYPE_CHECKING:
-    from raykd.api.distilling import distill
-    from raykd.api.job import run
-    from raykd.api.models import Ensemble, Student, Teacher
-    from raykd.api.store import LogitsStore
-
-__all__ = [
-    "Config",
-    "Ensemble",
-    "InputError",
-    "LogitsStore",
-    "Student",
-    "Teacher",
-    "distill",
-    "load_config",
-    "parse_config",
-    "run",
-]
-
-_PLACES = {
-    "Ensemble": "raykd.api.models",
-    "LogitsStore": "raykd.api.store",
-    "Student": "raykd.api.models",
-    "Teacher": "raykd.api.models",
-    "distill": "raykd.api.distilling",
-    "run": "raykd.api.job",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module raykd has no attribute {name}; it has {', '.join(__all__)}")
-    return getattr(import_module(_PLACES[name]), name)
+__all__ = ["Config", "InputError", "load_config", "parse_config", "run"]

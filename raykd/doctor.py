@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _LEAST_MEMORY = 2 << 30  # bytes: what the smallest jobs take
 _LEAST_SHARED_MEMORY = 1 << 30  # bytes: Ray's object store
 _LEAST_DISK = 1 << 30  # bytes
 _TASK_SECONDS = 60.0
+_KNOCK_SECONDS = 10.0
 _GIB = 1 << 30
 
 
@@ -155,6 +157,8 @@ def _devices() -> Iterator[Finding]:
 
 def _cluster(address: str | None, storage_path: str) -> Iterator[Finding]:
     """Ray joined or started: a task runs, and every node reaches the storage path."""
+    if address is not None:
+        _knock(address)
     from raykd.cluster import connect
 
     with connect(address, verbose=False) as cluster:
@@ -168,6 +172,13 @@ def _cluster(address: str | None, storage_path: str) -> Iterator[Finding]:
         yield Finding(subject, True, f"{len(nodes)} node(s), {cluster.cpus} CPUs, a task ran")
         if len(nodes) > 1:
             yield _seen_by_all([node["NodeID"] for node in nodes], storage_path)
+
+
+def _knock(address: str) -> None:
+    """See that something listens at a host and port: Ray would wait for it for minutes. Raises: OSError."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
 
 
 def _seen_by_all(nodes: list[str], storage_path: str) -> Finding:

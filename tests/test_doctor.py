@@ -77,14 +77,8 @@ def test_what_fails_is_told_with_its_remedy_and_exit_code_1(
     assert any(line.startswith("ok   Ray here: 1 node(s)") for line in said)
 
 
-@pytest.mark.slow
-def test_a_cluster_that_cannot_be_reached(tmp_path: Path) -> None:
-    import subprocess
-
-    command = [str(Path(sys.executable).with_name("raykd")), "doctor", "--address", "127.0.0.1:9",
-               "--storage-path", str(tmp_path)]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 1
-    [failed] = [line for line in done.stdout.splitlines() if line.startswith("fail")]
-    assert failed.startswith("fail Ray cluster 127.0.0.1:9: ")
-    assert "see that it runs, that this machine reaches it, and that RAY_AUTH_MODE" in failed
+def test_a_cluster_that_cannot_be_reached(local_ray: None, tmp_path: Path) -> None:
+    finding = _only(list(examine(str(tmp_path), "127.0.0.1:9")), "Ray cluster 127.0.0.1:9")
+    assert not finding.ok
+    assert finding.found.startswith("ConnectionRefusedError: ")
+    assert "see that it runs, that this machine reaches it, and that RAY_AUTH_MODE" in finding.remedy

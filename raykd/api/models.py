@@ -123,7 +123,7 @@ class Student(_Predicting):
     def probabilities(self, inputs: NDArray[Any]) -> Floats:
         """Mean of its heads' softmaxes, [B, C], for inputs [B, ...]. Raises: RuntimeError before training."""
         if self.trained is None:
-            raise RuntimeError(f"student {self.name} is not trained; give it to raykd.distill first")
+            raise RuntimeError(f"student {self.name} is not trained; give it to raykd.api.distill first")
         flat = np.asarray(inputs).reshape(len(inputs), -1)
         return probabilities_of(np.asarray(self.trained(flat, training=False), np.float32))
 

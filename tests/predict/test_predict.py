@@ -114,6 +114,7 @@ def test_what_cannot_be_predicted_is_told(
     assert problem in str(raised.value)
 
 
+@pytest.mark.slow
 def test_other_numbers_than_the_models_have_learned_from(digits_run: DigitsRun, tmp_path: Path) -> None:
     pq.write_table(pa.table({"pixels": [[0.5, 0.25]]}), tmp_path / "short.parquet")
     with pytest.raises(InputError, match="found 2 numbers in a row, expected 64 as the models have learned from"):

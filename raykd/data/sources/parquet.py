@@ -12,7 +12,7 @@ from raykd.data.sources.files import SourceFile
 from raykd.data.sources.pieces import Chunk, Piece, check_columns, wanted_of
 from raykd.errors import InputError
 
-_ROWS = 16384  # in memory at a time
+_ROWS, _BYTES = 16384, 64 << 20  # in memory at a time, the most of either
 
 
 def pieces(filesystem: fs.FileSystem, files: Sequence[SourceFile], data: DataConfig, labelled: bool) -> list[Piece]:
@@ -41,11 +41,16 @@ def chunks(filesystem: fs.FileSystem, piece: Piece, data: DataConfig, labelled: 
     columns = [name for name in wanted_of(data) if name in opened.schema_arrow.names]
     row = piece.first_row
     try:
-        for batch in opened.iter_batches(_ROWS, row_groups=[piece.part], columns=columns):
+        for batch in opened.iter_batches(_rows_at_once(opened, piece.part), row_groups=[piece.part], columns=columns):
             yield Chunk(pa.Table.from_batches([batch]), np.arange(row, row + len(batch), dtype=np.int64))
             row += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise _broken(piece.files[0], error) from error
+
+
+def _rows_at_once(opened: pq.ParquetFile, group: int) -> int:
+    found = opened.metadata.row_group(group)
+    return max(1, min(_ROWS, _BYTES * found.num_rows // max(1, found.total_byte_size)))
 
 
 def has_names(filesystem: fs.FileSystem, files: Sequence[SourceFile], label: str) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from raykd.config import DataConfig
 from raykd.data.sources.pieces import Chunk, Piece, Unread, check_columns, inputs_of, wanted_of
 
-_ROWS = 4096  # in memory at a time
+_ROWS, _IMAGES = 4096, 256  # in memory at a time
 _SHOWN = 60  # characters of a value in a message
 
 Record = Mapping[str, Any] | Unread
@@ -22,11 +22,12 @@ def chunks_of(records: Iterable[Record], piece: Piece, data: DataConfig, labelle
     kinds = kinds_of(data)
     seen: dict[str, None] = {}
     held, first = list[Record](), 0
+    most = _ROWS if data.columns.image is None else _IMAGES
     for record in records:
         held.append(record)
         if isinstance(record, Mapping):
             seen.update(dict.fromkeys(record))
-        if len(held) == _ROWS:
+        if len(held) == most:
             check_columns(piece.files[0], piece.split, list(seen), data, labelled)
             yield _chunk(held, first, kinds)
             held, first = [], first + len(held)

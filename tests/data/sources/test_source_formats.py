@@ -14,7 +14,7 @@ import tensorflow as tf
 from reading import TEXT, data_of, read, set_aside
 
 from raykd.config import Columns
-from raykd.data.sources import csv, records
+from raykd.data.sources import csv, open_source, parquet, records
 from raykd.data.sources.pieces import IDS_PER_FILE
 from raykd.errors import InputError
 
@@ -126,6 +126,18 @@ def test_a_jsonl_file_is_read_some_rows_at_a_time(tmp_path: Path, monkeypatch: p
     assert [row["example_id"] for row in rows] == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10]
     assert rows[-2]["label"] is None
     assert set_aside(tmp_path) == [(5, "found list, expected an object such as {...}; fix the row")]
+
+
+def test_wide_rows_are_read_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_BYTES", 30_000)
+    rows = [{"query": f"{row:04d}" * 250, "label": row % 2} for row in range(100)]
+    table = pa.Table.from_pylist(rows)
+    pq.write_table(table, tmp_path / "rows.parquet", use_dictionary=False)
+    data = data_of(tmp_path / "rows.parquet")
+    source = open_source(data)
+    chunks = list(parquet.chunks(source.filesystem, source.pieces[0], data, True))
+    assert 20 <= max(len(chunk.table) for chunk in chunks) <= 30  # A row has 1,000 bytes and some.
+    assert [row["text_0"] for row in read(data, tmp_path)] == [row["query"] for row in rows]
 
 
 def test_records_name_a_column_that_none_of_them_has(tmp_path: Path) -> None:

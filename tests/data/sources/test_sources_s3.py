@@ -37,7 +37,7 @@ def bucket() -> Iterator[str]:
             }  # fmt: skip
             for name, value in settings.items():
                 patch.setenv(name, value)
-            fs.S3FileSystem(allow_bucket_creation=True).create_dir("data")
+            fs.FileSystem.from_uri("s3://data?allow_bucket_creation=true")[0].create_dir("data")
             yield "s3://data"
     finally:
         server.terminate()
@@ -55,7 +55,7 @@ def _wait_for(port: int) -> None:
 
 
 def _put(name: str, content: str) -> None:
-    with fs.S3FileSystem().open_output_stream(f"data/{name}") as stream:
+    with fs.FileSystem.from_uri("s3://data")[0].open_output_stream(f"data/{name}") as stream:
         stream.write(content.encode())
 
 
