@@ -102,7 +102,7 @@ class LogitsStore:
                 f"teacher {teacher.name}: gives {teacher.classes} classes, but the examples have "
                 f"{self.manifest.classes}; change its last layer or data.classes"
             )
-        weights = values_of(teacher.model.variables)
+        weights = [*values_of(teacher.model.weights), np.frombuffer(teacher.gives.encode(), np.uint8)]
         # A folder for these weights alone: those of another teacher of this name stay.
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(value).tobytes() for value in weights)).hexdigest()
         folder = f"{teacher_folder(teacher.name)}/{digest[:12]}"

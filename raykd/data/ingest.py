@@ -16,6 +16,7 @@ from raykd.artifacts import EXAMPLES, RunDirectory, external_folder
 from raykd.config import BUILT_IN_SOURCES, DataConfig
 from raykd.data import external
 from raykd.data.checks import Quarantine
+from raykd.data.classes import count_classes
 from raykd.data.encoding import InputSpec, encode_texts, train_tokenizer
 from raykd.data.failures import one_line_errors
 from raykd.data.repair import Repairer, first_id, pool_of_rows, pools_for, shares_of
@@ -54,7 +55,7 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
     index = _index(raw, columns, teachers, data)
     scores = {name: index.pop(external.logits_name(name)) for name in teachers}
     class_names = tuple(data.classes) if isinstance(data.classes, list) else names
-    classes = _external_classes(index, scores, data) if teachers else _count_classes(index["label"], class_names, data)
+    classes = count_classes(index, scores, class_names, data)
     rows_of = _split(index, data, seed)
     external.check_rows(rows_of, index, scores, data.source)
     tokenizer = _train_tokenizer(raw, data, columns) if "text_0" in columns else None
@@ -108,32 +109,6 @@ def _index(
         places = twice(data, int(ids[again[0]]))
         raise InputError(f"example_id {ids[again[0]]} stands in {places}; expected unique ids; drop one of the rows")
     return index
-
-
-def _external_classes(index: dict[str, NDArray[Any]], scores: dict[str, NDArray[Any]], data: DataConfig) -> int:
-    found = external.classes_of(index, scores)
-    wanted = len(data.classes) if isinstance(data.classes, list) else data.classes
-    if wanted not in (None, found):
-        raise InputError(
-            f"data.columns.external: found scores of {found} classes, expected {wanted} as in data.classes; fix either"
-        )
-    return found
-
-
-def _count_classes(labels: NDArray[np.int32], names: tuple[str, ...], data: DataConfig) -> int:
-    present = np.unique(labels[labels >= 0])
-    found = int(present.max()) + 1 if present.size else 0
-    classes = data.classes if isinstance(data.classes, int) else len(names) or found
-    if classes < 2:
-        raise InputError(f"label: found {classes} class(es), expected at least 2; check data.columns.label")
-    if len(present) < classes and not data.allow_missing_classes:
-        absent = min(set(range(classes)) - set(present.tolist()))
-        shown = f"{absent} ({names[absent]})" if names else absent
-        raise InputError(
-            f"label: class {shown} of 0 to {classes - 1} has no example; expected every class; renumber the labels or "
-            "set data.allow_missing_classes"
-        )
-    return classes
 
 
 @dataclass(frozen=True)
