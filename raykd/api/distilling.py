@@ -61,11 +61,11 @@ def distill(
     def own(folder: str) -> str:
         return folder.replace(wanted.folder, f"students/{student.name}/{recipe}-{mark[:12]}", 1)
 
+    trained = build(student_spec(config, wanted, store.manifest), seed)  # First: a body that doesn't fit ends it here.
     with connect(None, verbose=False):
         for job in jobs:
             initial = None if job.initial is None else own(job.initial)
             launch(replace(job, folder=own(job.folder), initial=initial), store.run, _silent, config.scaling)
-    trained = build(student_spec(config, wanted, store.manifest), seed)
     assign(trained.variables, load_weights(store.run, own(jobs[-1].folder)), student.name)
     return Student(student.name, student.body, trained)
 
