@@ -5,6 +5,7 @@ the step depends on. So the same command again does only what is missing, and a 
 only what depends on it.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,8 @@ from typing import Any
 from pyarrow import ArrowInvalid, fs
 
 from raykd.errors import InputError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 MARKER = "done.json"
 EXAMPLES = "examples"
@@ -61,6 +64,11 @@ class RunDirectory:
         if "://" not in storage_path:
             storage_path = str(Path(storage_path).expanduser().absolute())
         return cls(f"{storage_path.rstrip('/')}/{name}")
+
+    @classmethod
+    def opened(cls, path: str) -> "RunDirectory":
+        """The directory at a path or URI, `~` and relative local paths resolved."""
+        return cls(path.rstrip("/") if "://" in path else str(Path(path).expanduser().absolute()))
 
     @cached_property
     def _location(self) -> tuple[fs.FileSystem, str]:
@@ -110,16 +118,28 @@ class RunDirectory:
         return content
 
     def write_bytes(self, relative: str, content: bytes) -> None:
-        """Publish a file at once: a reader sees the old one, or the new one, whole."""
+        """Publish a file at once: a reader sees the old one, or the new one, whole.
+
+        Raises: InputError when the disk is full, OSError for anything else.
+        """
         target = self.path(relative)
         self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
         # Object stores publish when the stream closes; a local file needs the rename.
         local = isinstance(self.filesystem, fs.LocalFileSystem)
         written = f"{target}.part-{os.getpid()}" if local else target
-        with self.filesystem.open_output_stream(written) as stream:
-            stream.write(content)
-        if local:
-            self.filesystem.move(written, target)
+        try:
+            with self.filesystem.open_output_stream(written) as stream:
+                stream.write(content)
+            if local:
+                self.filesystem.move(written, target)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise InputError(
+                f"storage_path {self.root}: can't write {relative} ({os.strerror(error.errno)}), expected room for "
+                f"{len(content):,} bytes; free some or choose another with --storage-path; the same command goes on "
+                "from here"
+            ) from error
 
     def read_json(self, relative: str) -> Any:
         """A JSON file's value. Raises: FileNotFoundError."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console as Terminal
+from rich.markup import escape
 
 from raykd.artifacts import SWEEP
 from raykd.bench.cli import app as bench
@@ -19,6 +20,8 @@ app = typer.Typer(
 )
 
 app.add_typer(bench, name="bench")
+
+STORAGE_PATH = str(Config.model_fields["storage_path"].default)
 
 
 @app.callback()
@@ -110,6 +113,95 @@ def sweep(
         show_plan(preview(loaded, last=SWEEP))
     else:
         pipeline.sweep(loaded, address=address, verbose=verbose)
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, such as ~/raykd_results/docsqa.")],
+    source: Annotated[str, typer.Argument(metavar="FILE", help="File, folder, glob or URI with the run's columns.")],
+    model: Annotated[
+        str | None, typer.Option(help="As in evaluation.json; default: the best student on validation rows.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(help="Folder or URI; default: predictions/<model>/<file>/ in the run directory.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="The run's configuration, needed where it names models of your own.")
+    ] = None,
+    set_: _Set = None,
+    address: _Address = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Predict every row of a file: Parquet with each row's class and probabilities.
+
+    Read, predicted and written piece by piece; the same command goes on where an earlier one stopped.
+
+    Examples:
+
+    - `raykd predict ~/raykd_results/mine rows.parquet` uses the best student
+
+    - `raykd predict ~/raykd_results/mine "s3://bucket/rows/*.csv" --model students/many_on_one --output out`
+
+    - `raykd predict ~/raykd_results/mine rows.csv --model ensemble/many_on_many --set data.columns.text=[q, a]`
+    """
+    from raykd.predict.command import predict as predict_
+
+    done = predict_(
+        run, source, model=model, output=output, config=config, overrides=set_ or (), address=address, verbose=verbose
+    )
+    aside = f", {done.bad:,} bad rows aside" if done.bad else ""
+    Terminal().print(
+        f"{done.rows:,} rows by {done.model} in {done.seconds:.0f} s{aside}: {done.folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def init(
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to write it.")] = "raykd.yaml",
+) -> None:
+    """Write a configuration to start from: every setting, its meaning and its default.
+
+    Examples:
+
+    - `raykd init mine.yaml`
+    """
+    from raykd.starter import starter
+
+    try:
+        with open(file, "x", encoding="utf-8") as opened:
+            opened.write(starter(file))
+    except FileExistsError as error:
+        raise InputError(f"{file}: is there already; name another file or delete it") from error
+    except OSError as error:
+        raise InputError(f"{file}: can't be written ({error.strerror}); name another file") from error
+    Terminal().print(f"{file}: set data.source and data.columns, then: raykd run {file}", highlight=False)
+
+
+@app.command()
+def doctor(
+    storage_path: Annotated[str, typer.Option(help="Folder or URI that is to hold run directories.")] = STORAGE_PATH,
+    address: _Address = None,
+) -> None:
+    """Check packages, devices, memory, the storage path and Ray; each failing line with its remedy. Exit code 1 if any.
+
+    Examples:
+
+    - `raykd doctor`
+
+    - `raykd doctor --address auto --storage-path /shared/runs`
+    """
+    from raykd.doctor import examine
+
+    failed = 0
+    for finding in examine(storage_path, address):
+        failed += finding.ok is False
+        mark = {True: "[green]ok[/]  ", False: "[red]fail[/]", None: "    "}[finding.ok]
+        text = escape(f"{finding.subject}: {finding.found}" + (f"; {finding.remedy}" if finding.ok is False else ""))
+        Terminal().print(f"{mark} {text}", highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _load(source: str, set_: list[str] | None, name: str | None, storage_path: str | None) -> Config:

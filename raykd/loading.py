@@ -20,6 +20,7 @@ from raykd.config import (
     DistillConfig,
     ExternalColumn,
     HiddenConfig,
+    ImageConfig,
     NoisyStudentConfig,
     Range,
     ScalingConfig,
@@ -52,6 +53,11 @@ def load_config(source: str = "quickstart", overrides: Sequence[str] = ()) -> Co
         text = (resources.files("raykd") / "configs" / f"{source}.yaml").read_text()
     else:
         text = _read_file(source)
+    return load_text(text, source, overrides)
+
+
+def load_text(text: str, source: str, overrides: Sequence[str] = ()) -> Config:
+    """As `load_config`, from YAML that has been read. Args: source: its name in errors."""
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -177,7 +183,7 @@ def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
     if len(parents) > 1 and parents[-2] == "external":
         return set(ExternalColumn.model_fields)
     sections: dict[str, type[Section]] = {
-        "": Config, "data": DataConfig, "columns": Columns, "teachers": TeacherConfig,
+        "": Config, "data": DataConfig, "columns": Columns, "image": ImageConfig, "teachers": TeacherConfig,
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig, "hidden": HiddenConfig,
         "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
         "augment": AugmentConfig, "noisy_student": NoisyStudentConfig,

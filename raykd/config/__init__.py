@@ -3,7 +3,7 @@
 Every field states its meaning, unit and default. YAML comes in through `raykd.loading`.
 """
 
-from raykd.config.data import BUILT_IN_SOURCES, Cache, Columns, DataConfig, ExternalColumn
+from raykd.config.data import BUILT_IN_SOURCES, Cache, Columns, DataConfig, ExternalColumn, Format, ImageConfig
 from raykd.config.distill import DistillConfig, HiddenConfig, NoisyStudentConfig, SoftLoss, Space, Weighting
 from raykd.config.job import Config
 from raykd.config.models import (
@@ -43,7 +43,9 @@ __all__ = [
     "DataConfig",
     "DistillConfig",
     "ExternalColumn",
+    "Format",
     "HiddenConfig",
+    "ImageConfig",
     "MLPConfig",
     "ModelConfig",
     "NoisyStudentConfig",

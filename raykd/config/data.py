@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 from raykd.config.section import ArtefactName, Fraction, Section
 
 Cache = Literal["auto", "memory", "none"]
+Format = Literal["parquet", "csv", "jsonl", "tfrecord", "images"]
 BUILT_IN_SOURCES = ("docsqa", "digits")
 
 
@@ -23,22 +24,70 @@ def _named_column(value: Any) -> Any:
     return {"column": value} if isinstance(value, str) else value
 
 
+def _classes(value: Any) -> Any:
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if value is None or (names and len(set(value)) == len(value) > 1):
+        return value
+    if not isinstance(value, int) or isinstance(value, bool) or value < 2:
+        raise ValueError("how many classes, from 2, or a list of 2 or more different names; quote no and yes")
+    return value
+
+
+def _features(value: Any) -> Any:
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if value is None or isinstance(value, str) or (names and value):
+        return value
+    raise ValueError("the name of a column of lists, or a list of names of columns of numbers")
+
+
 class Columns(Section):
     """Which columns of a source hold what."""
 
     text: list[str] | None = Field(None, description="one text column, or two for a pair (query, passage)")
-    features: str | None = Field(None, description="a column of equally long lists of numbers (image, vector)")
-    label: str = Field("label", description="integer class, 0 to classes - 1")
+    features: Annotated[str | list[str] | None, BeforeValidator(_features)] = Field(
+        None, description="a column of equally long lists of numbers (image, vector), or columns of one number each"
+    )
+    image: str | None = Field(
+        None, description="a column of encoded images (PNG, JPEG, ...) or of their paths, relative to the file's folder"
+    )
+    label: str = Field("label", description="class: an integer from 0, or a name; none, null or -1 where unknown")
+    id: str | None = Field(None, description="a column of unique integers; default: ids are given by raykd")
     external: dict[ArtefactName, Annotated[ExternalColumn, BeforeValidator(_named_column)]] = Field(
         default_factory=dict, description="external teachers by name: their column of probabilities, or column and kind"
     )
 
 
+class ImageConfig(Section):
+    """What images become: numbers 0 to 255, row by row, the channels of a pixel side by side."""
+
+    height: int = Field(28, ge=1, description="pixels; larger and smaller images are resized")
+    width: int = Field(28, ge=1, description="pixels")
+    channels: Literal[1, 3] = Field(1, description="1: grey, 3: RGB")
+
+    @property
+    def numbers(self) -> int:
+        """Numbers of an image."""
+        return self.height * self.width * self.channels
+
+
 class DataConfig(Section):
     """Where examples come from and how they are split and fed."""
 
-    source: str = Field("docsqa", description="docsqa, digits, or a path: a file, or a folder of <split> files")
+    source: str = Field(
+        "docsqa",
+        description="docsqa, digits, or a path, glob or URI (s3://, gs://): a file, a folder of <split> files, "
+        "or of images in a folder per class",
+    )
+    format: Literal["auto"] | Format = Field("auto", description="of the files; auto: by their endings")
     columns: Columns = Field(default_factory=Columns)
+    image: ImageConfig = Field(default_factory=ImageConfig)
+    classes: Annotated[int | list[str] | None, BeforeValidator(_classes)] = Field(
+        None, description="how many classes, or their names in order; default: those found"
+    )
+    allow_missing_classes: bool = Field(False, description="go on where a class has no example")
+    max_bad_fraction: float = Field(
+        0.0, ge=0, lt=1, description="share of rows that may be bad; those go to quarantine/ with the reason"
+    )
     max_length: int = Field(64, ge=8, description="tokens of an encoded text or pair; longer ones are truncated")
     vocabulary: int = Field(8000, ge=200, description="size of the WordPiece vocabulary trained on the data")
     labelled: int | None = Field(
@@ -50,6 +99,7 @@ class DataConfig(Section):
     )
     validation: Fraction = Field(0.1, description="share of the rows held out for choosing, where none comes")
     test: Fraction = Field(0.2, description="share of the rows held out for the final evaluation, where none comes")
+    stratify: bool = Field(True, description="hold out the same share of every class")
     shard_rows: int = Field(4096, ge=1, description="most rows in one Parquet shard")
     bucket: int = Field(16, ge=1, description="token batches are padded to a multiple of it; each width compiles once")
     streams: int = Field(8, ge=1, description="parallel row streams; batch sizes are multiples of it")

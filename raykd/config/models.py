@@ -67,7 +67,7 @@ class MLPConfig(Section):
 
 
 class CNNConfig(Section):
-    """A small convolutional net over square grey images."""
+    """A small convolutional net over square images, grey or RGB."""
 
     type: Literal["cnn"]
     filters: list[Annotated[int, Field(ge=1)]] = Field(default_factory=lambda: [32, 64])

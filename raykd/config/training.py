@@ -114,7 +114,8 @@ class Stage2Config(TrainingConfig):
 
 def check_augment(where: str, training: TrainingConfig, data: DataConfig) -> None:
     """Raises: ValueError for a change that these rows, or this stage, can't have."""
-    columns = "texts" if data.columns.text else "features" if data.columns.features else None
+    images = data.format == "images" or data.columns.image
+    columns = "texts" if data.columns.text else "features" if data.columns.features or images else None
     kind = {"docsqa": "texts", "digits": "features"}.get(data.source, columns)
     for name in training.augment.active():
         found = f"{where}.{name}: found {getattr(training.augment, name)}"

@@ -1,5 +1,6 @@
 """Encoding of raw rows into model inputs: WordPiece ids for text, numbers for features."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ class InputSpec:
 
     kind "tokens": int32 [length], padded with `PAD_ID`: `[CLS] text [SEP]` or `[CLS] query [SEP] passage [SEP]`.
     Batches of tokens are padded to a multiple of `bucket`, so that there are few shapes.
-    kind "features": `dtype` [length]; uint8 stands for 0..255 and is scaled to 0..1 in the model.
+    kind "features": `dtype` [length]; uint8 stands for 0..255 and is scaled to 0..1 in the model. An image has its
+    rows one after the other, and the `channels` of a pixel side by side.
     """
 
     kind: Literal["tokens", "features"]
@@ -28,6 +30,13 @@ class InputSpec:
     dtype: str
     vocabulary: int = 0
     bucket: int = 1
+    channels: int = 1
+
+    @property
+    def side(self) -> int | None:
+        """Pixels along each side, if the features can be a square image."""
+        side = math.isqrt(self.length // self.channels)
+        return side if side * side * self.channels == self.length else None
 
     def width(self, longest: int) -> int:
         """Columns of a batch whose longest row has `longest` numbers or ids."""

@@ -3,7 +3,7 @@
 Readers: sources, which check and convert a row group, and ingestion, which checks the splits and writes shards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,8 +50,11 @@ def logits_of(column: pa.ChunkedArray, external: ExternalColumn, where: str) -> 
     if column.null_count == len(column):
         return unscored(len(column))
     where = f"{where}, column {external.column}"
-    values_BC = _numbers(column, where)
-    _check(values_BC, external.kind, where)
+    if column.null_count < len(column) and not is_numeric(column.type):
+        raise InputError(f"{where}: found {column.type}, expected numbers or lists of numbers; convert the column")
+    if (wrong := next(wrong_rows(column, external), None)) is not None:
+        raise InputError(f"{where}, row {wrong[0]}: {wrong[1]}")
+    values_BC = _numbers(column.combine_chunks())
     single = values_BC.shape[1] == 1
     if external.kind == "logits":
         logits_BC = np.hstack([np.zeros_like(values_BC), values_BC]) if single else values_BC
@@ -62,57 +65,80 @@ def logits_of(column: pa.ChunkedArray, external: ExternalColumn, where: str) -> 
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(logits_BC.astype(np.float16).ravel()))
 
 
-def _numbers(column: pa.ChunkedArray, where: str) -> NDArray[np.float64]:
-    """[rows, numbers per row]; a single number counts as a list of one."""
+def wrong_rows(column: pa.ChunkedArray, external: ExternalColumn) -> Iterator[tuple[int, str]]:
+    """Rows whose score can't be used, and why: a null or NaN, numbers out of range, another length than most have.
+
+    Args: column: numbers, or lists of them; a column of nulls alone has scored nothing, and nothing is wrong with it.
+    """
     values = column.combine_chunks()
-    if values.null_count:
-        raise _wrong(where, int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))), "null", "a score")
-    width = 1
-    if _is_list(values.type):
-        lengths = pc.list_value_length(values).to_numpy(zero_copy_only=False)
-        width = int(lengths[0])
-        if (other := lengths != width).any() or width < 2:
-            row = int(np.argmax(other))
-            raise _wrong(where, row, f"{lengths[row]} numbers", f"{max(width, 2)}, one per class")
-        values = values.flatten()
-        if values.null_count:
-            raise _wrong(
-                where, int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))) // width, "null", "numbers"
-            )
-    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
-        raise InputError(f"{where}: found {column.type}, expected numbers or lists of numbers; convert the column")
+    if values.null_count == len(values):
+        return
+    given_B = values.is_valid().to_numpy(zero_copy_only=False)
+    for row in np.flatnonzero(~given_B).tolist():
+        yield row, "found null, expected a score; fix the row"
+    rows, values = np.flatnonzero(given_B), values.filter(pa.array(given_B))
+    if is_list(values.type):
+        lengths_B = pc.list_value_length(values).to_numpy(zero_copy_only=False)
+        usual = _usual(lengths_B)
+        full_B = (lengths_B == usual) & (lengths_B > 1)
+        for place in np.flatnonzero(~full_B).tolist():
+            expected = f"{max(usual, 2)}, one per class"
+            yield int(rows[place]), f"found {lengths_B[place]} numbers, expected {expected}; fix the row"
+        rows, values = rows[full_B], values.filter(pa.array(full_B))
+        whole_B = ~values.flatten().is_null().to_numpy(zero_copy_only=False).reshape(len(values), -1).any(axis=1)
+        for place in np.flatnonzero(~whole_B).tolist():
+            yield int(rows[place]), "found null, expected numbers; fix the row"
+        rows, values = rows[whole_B], values.filter(pa.array(whole_B))
+    for place, problem in _out_of_range(_numbers(values), external.kind):
+        yield int(rows[place]), problem
+
+
+def _usual(lengths_B: NDArray[np.int64]) -> int:
+    """The most frequent one, the first row's among equals."""
+    found, counts = np.unique(lengths_B, return_counts=True)
+    first = counts[found == lengths_B[0]] == counts.max()
+    return int(lengths_B[0] if first else found[counts.argmax()])
+
+
+def _numbers(values: pa.Array) -> NDArray[np.float64]:
+    """[rows, numbers per row]; a single number counts as a list of one."""
+    rows = len(values)
+    flat = values.flatten() if is_list(values.type) else values
     # Not by Arrow: it doesn't cast float16 everywhere.
-    numbers: NDArray[np.float64] = values.to_numpy(zero_copy_only=False).astype(np.float64)
-    return numbers.reshape(len(column), width)
+    numbers: NDArray[np.float64] = flat.to_numpy(zero_copy_only=False).astype(np.float64)
+    return numbers.reshape(rows, -1) if rows else numbers.reshape(0, 1)
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column of this type has a list in each row."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _check(values_BC: NDArray[np.float64], kind: str, where: str) -> None:
+def is_numeric(kind: pa.DataType) -> bool:
+    """Whether a column of this type has a number or a list of numbers in each row."""
+    kind = kind.value_type if is_list(kind) else kind
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind))
+
+
+def _out_of_range(values_BC: NDArray[np.float64], kind: str) -> Iterator[tuple[int, str]]:
     if kind == "logits":
-        if (bad_B := ~(np.abs(values_BC) <= _LARGEST_LOGIT).all(axis=1)).any():
-            row = int(np.argmax(bad_B))
-            raise _wrong(where, row, _shown(values_BC[row]), f"finite logits of at most {_LARGEST_LOGIT:.0f}")
+        for row in np.flatnonzero(~(np.abs(values_BC) <= _LARGEST_LOGIT).all(axis=1)).tolist():
+            expected = f"finite logits of at most {_LARGEST_LOGIT:.0f}"
+            yield row, f"found {_shown(values_BC[row])}, expected {expected}; fix the row"
         return
-    inside_BC = (values_BC >= -_ROUNDING) & (values_BC <= 1.0 + _ROUNDING)
-    if (bad_B := ~inside_BC.all(axis=1)).any():
-        row = int(np.argmax(bad_B))
-        raise _wrong(where, row, _shown(values_BC[row]), "probabilities from 0 to 1", " or set kind: logits")
+    inside_B = ((values_BC >= -_ROUNDING) & (values_BC <= 1.0 + _ROUNDING)).all(axis=1)
     sums_B = values_BC.sum(axis=1)
-    if values_BC.shape[1] > 1 and (bad_B := np.abs(sums_B - 1.0) > _SUM_TOLERANCE).any():
-        row = int(np.argmax(bad_B))
-        raise _wrong(where, row, f"a sum of {sums_B[row]:.6g}", "probabilities that sum to 1", " or set kind: logits")
+    remedy = "fix the row or set kind: logits"
+    for row in np.flatnonzero(~inside_B).tolist():
+        yield row, f"found {_shown(values_BC[row])}, expected probabilities from 0 to 1; {remedy}"
+    if values_BC.shape[1] > 1:
+        for row in np.flatnonzero(inside_B & (np.abs(sums_B - 1.0) > _SUM_TOLERANCE)).tolist():
+            yield row, f"found a sum of {sums_B[row]:.6g}, expected probabilities that sum to 1; {remedy}"
 
 
 def _shown(values_C: NDArray[np.float64]) -> str:
     shown = ", ".join(f"{value:.6g}" for value in values_C[:4])
     return shown if len(values_C) <= 4 else f"{shown}, ..."
-
-
-def _wrong(where: str, row: int, found: str, expected: str, otherwise: str = "") -> InputError:
-    return InputError(f"{where}, row {row}: found {found}, expected {expected}; fix the row{otherwise}")
 
 
 class Widths:

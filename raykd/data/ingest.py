@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from raykd.artifacts import EXAMPLES, RunDirectory, external_folder
-from raykd.config import DataConfig
+from raykd.config import BUILT_IN_SOURCES, DataConfig
 from raykd.data import external
+from raykd.data.checks import Quarantine
+from raykd.data.classes import count_classes
 from raykd.data.encoding import InputSpec, encode_texts, train_tokenizer
 from raykd.data.failures import one_line_errors
 from raykd.data.repair import Repairer, first_id, pool_of_rows, pools_for, shares_of
 from raykd.data.shards import SPLITS, Manifest, Shard, hash_ids, write_table
 from raykd.data.sources import read_source
+from raykd.data.sources.labels import number_names
+from raykd.data.sources.locate import twice
+from raykd.data.stratify import held_out
 from raykd.errors import InputError
 
 LEFT_OUT = -1
@@ -32,19 +37,25 @@ def ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manife
     A row's split and shard depend on the source and the seed alone, not on the number of tasks. The calling
     process holds each row's id, label and split (about 20 bytes; 4 more for each external teacher), never the rows,
     above 1 GiB of them.
-    Raises: InputError for bad input.
+    Bad rows go to the run's quarantine.
+    Raises: InputError for bad input, and for more bad rows than are allowed.
     """
     with one_line_errors():
         return _ingest(run, data, seed, tasks)
 
 
 def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manifest:
-    raw = read_source(data, seed, tasks).materialize()
+    quarantine = Quarantine(run)
+    quarantine.clear()
+    raw = read_source(data, seed, tasks, quarantine).materialize()
+    quarantine.settle(raw.count(), data.max_bad_fraction, data.source)
+    raw, names = number_names(raw) if _type_of(raw, "label") == pa.string() else (raw, ())
     columns = raw.schema().names
     teachers = tuple(data.columns.external)
-    index = _index(raw, columns, teachers)
+    index = _index(raw, columns, teachers, data)
     scores = {name: index.pop(external.logits_name(name)) for name in teachers}
-    classes = external.classes_of(index, scores) if teachers else _count_classes(index["label"])
+    class_names = tuple(data.classes) if isinstance(data.classes, list) else names
+    classes = count_classes(index, scores, class_names, data)
     rows_of = _split(index, data, seed)
     external.check_rows(rows_of, index, scores, data.source)
     tokenizer = _train_tokenizer(raw, data, columns) if "text_0" in columns else None
@@ -63,19 +74,26 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
         run.write_bytes(f"{EXAMPLES}/tokenizer.json", tokenizer.to_str().encode())
         inputs = InputSpec("tokens", data.max_length, "int32", tokenizer.get_vocab_size(), data.bucket)
     else:
-        inputs = _feature_spec(raw)
+        inputs = _feature_spec(raw, data)
     manifest = Manifest(
         classes,
         inputs,
         tuple(shards),
         external.scored_splits(rows_of, scores),
         external.scored_only(rows_of, index) if teachers else (),
+        class_names=class_names,
     )
     manifest.save(run)
     return manifest
 
 
-def _index(raw: ray.data.Dataset, columns: list[str], teachers: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def _type_of(raw: ray.data.Dataset, column: str) -> pa.DataType:
+    return raw.schema().base_schema.field(column).type
+
+
+def _index(
+    raw: ray.data.Dataset, columns: list[str], teachers: tuple[str, ...], data: DataConfig
+) -> dict[str, NDArray[Any]]:
     """`example_id` ascending, `label`, `split` if there is one, and how many logits each external teacher gave."""
     names = [str(name) for name in ("example_id", "label", "split") if name in columns]
     chosen = raw.select_columns([*names, *map(external.logits_name, teachers)])
@@ -87,22 +105,10 @@ def _index(raw: ray.data.Dataset, columns: list[str], teachers: tuple[str, ...])
     order = np.argsort(index["example_id"], kind="stable")
     index = {name: values[order] for name, values in index.items()}
     ids = index["example_id"]
-    if (twice := np.flatnonzero(ids[1:] == ids[:-1])).size:
-        raise InputError(f"example_id {ids[twice[0]]} stands twice; expected unique ids; drop one of the rows")
+    if (again := np.flatnonzero(ids[1:] == ids[:-1])).size:
+        places = twice(data, int(ids[again[0]]))
+        raise InputError(f"example_id {ids[again[0]]} stands in {places}; expected unique ids; drop one of the rows")
     return index
-
-
-def _count_classes(labels: NDArray[np.int32]) -> int:
-    present = np.unique(labels[labels >= 0])
-    classes = int(present.max()) + 1 if present.size else 0
-    if classes < 2:
-        raise InputError(f"label: found {classes} class(es), expected at least 2; check data.columns.label")
-    if len(present) < classes:
-        absent = min(set(range(classes)) - set(present.tolist()))
-        raise InputError(
-            f"label: class {absent} of 0 to {classes - 1} has no example; expected every class; renumber the labels"
-        )
-    return classes
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,8 @@ def _split(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> dict[
     total = int(_known(labels[rows_of["train"]]).sum())
     for split, share in (("validation", data.validation), ("test", data.test)):
         if not len(rows_of[split]):
-            taken = np.flatnonzero(_known(labels[rows_of["train"]]))[: round(share * total)]
+            candidates = np.flatnonzero(_known(labels[rows_of["train"]]))
+            taken = candidates[held_out(labels[rows_of["train"]][candidates], round(share * total), data.stratify)]
             rows_of[split], rows_of["train"] = rows_of["train"][taken], np.delete(rows_of["train"], taken)
     known = _known(labels[rows_of["train"]])
     labelled, unlabelled = rows_of["train"][known], rows_of["train"][~known]
@@ -289,6 +296,8 @@ class _ShardWriter:
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(np.concatenate(encoded)))
 
 
-def _feature_spec(raw: ray.data.Dataset) -> InputSpec:
-    kind = raw.schema().base_schema.field("features").type
-    return InputSpec("features", kind.list_size, str(kind.value_type).replace("float", "float32"))
+def _feature_spec(raw: ray.data.Dataset, data: DataConfig) -> InputSpec:
+    kind = _type_of(raw, "features")
+    dtype = str(kind.value_type).replace("float", "float32")
+    images = data.columns.image is not None or (data.columns.features is None and data.source not in BUILT_IN_SOURCES)
+    return InputSpec("features", kind.list_size, dtype, channels=data.image.channels if images else 1)

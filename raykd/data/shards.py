@@ -43,6 +43,7 @@ class Manifest:
         external: name of each external teacher and the splits whose rows it has scored, all of them.
         scored_only: those of the splits train and validation in which external teachers' scores stand in for
             labels: train without any label, validation with a row without one.
+        class_names: in the order of the classes; empty where labels are numbers alone.
     """
 
     classes: int
@@ -50,11 +51,18 @@ class Manifest:
     shards: tuple[Shard, ...]
     external: tuple[tuple[str, tuple[str, ...]], ...] = ()
     scored_only: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """Changes with any row, its place or its encoding."""
-        return fingerprint(asdict(self))
+        values = asdict(self)
+        # Examples without names or colours keep the fingerprint that they had before there were any.
+        if not self.class_names:
+            values.pop("class_names")
+        if self.inputs.channels == 1:
+            values["inputs"].pop("channels")
+        return fingerprint(values)
 
     def of(self, *splits: str) -> tuple[Shard, ...]:
         """The shards of these splits, in order."""
@@ -78,7 +86,14 @@ def read_manifest(run: RunDirectory) -> Manifest:
     values = run.read_json(f"{EXAMPLES}/manifest.json")
     shards = tuple(Shard(**shard) for shard in values["shards"])
     external = tuple((name, tuple(splits)) for name, splits in values["external"])
-    return Manifest(values["classes"], InputSpec(**values["inputs"]), shards, external, tuple(values["scored_only"]))
+    return Manifest(
+        values["classes"],
+        InputSpec(**values["inputs"]),
+        shards,
+        external,
+        tuple(values["scored_only"]),
+        class_names=tuple(values.get("class_names", ())),
+    )
 
 
 def hash_ids(ids: NDArray[np.int64]) -> str:

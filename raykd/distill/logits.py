@@ -46,7 +46,7 @@ def score(
         arrays = reader.read(position)
         logits = predictor.logits(arrays)[:, 0]
         count_scored(run, teacher, len(logits))
-        _write(run, teacher, reader.shards[position], arrays["example_id"], logits)
+        write_logits(run, teacher, reader.shards[position], arrays["example_id"], logits)
         rows += len(logits)
         seconds = time.perf_counter() - begun
         folder = logits_folder(teacher)
@@ -54,7 +54,8 @@ def score(
     return {"rows": rows, "seconds": time.perf_counter() - begun}
 
 
-def _write(run: RunDirectory, teacher: str, shard: Shard, ids: Any, logits: Any) -> None:
+def write_logits(run: RunDirectory, teacher: str, shard: Shard, ids: Any, logits: Any) -> None:
+    """Publish a teacher's logits [rows, classes] of a shard."""
     values = pa.array(np.ascontiguousarray(logits, np.float16).ravel())
     columns = {"example_id": ids, "logits": pa.FixedSizeListArray.from_arrays(values, logits.shape[1])}
     write_table(run, f"{logits_folder(teacher)}/{shard.name}", columns)

@@ -81,7 +81,7 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     folders = sorted({folder for line in lines for folder in line.members if folder not in outside})
     predictors, parameters, predictions = {}, {}, dict(outside)
     for count, folder in enumerate(folders, start=1):
-        spec, jit_compile = _spec(config, folder, manifest)
+        spec, jit_compile = spec_of(config, folder, manifest)
         predictors[folder] = Predictor(spec, load_weights(run, folder), jit_compile)
         parameters[folder] = count_parameters(spec)
         predictions[folder] = probabilities_of(predictors[folder].logits(rows))
@@ -171,7 +171,8 @@ def _ratio(figure: str, model: dict[str, Any], other: dict[str, Any]) -> float |
     return float(model[figure] / other[figure])
 
 
-def _spec(config: Config, folder: str, manifest: Manifest) -> tuple[ModelSpec, bool]:
+def spec_of(config: Config, folder: str, manifest: Manifest) -> tuple[ModelSpec, bool]:
+    """The model in a folder of the run, and whether XLA compiles it."""
     for teacher in config.teachers:
         if folder == teacher_folder(teacher.name):
             return model_spec(teacher.model, manifest), teacher.training.jit_compile

@@ -1,6 +1,4 @@
-"""Bodies that read numbers: MLP over a vector, CNN over a square grey image."""
-
-import math
+"""Bodies that read numbers: MLP over a vector, CNN over a square image."""
 
 import keras
 
@@ -20,17 +18,17 @@ def mlp(config: MLPConfig, inputs: InputSpec) -> keras.Model:
 
 
 def cnn(config: CNNConfig, inputs: InputSpec) -> keras.Model:
-    """Features [B, side * side] -> a dense layer over convolved and pooled maps, [B, width].
+    """Features [B, side * side * channels] -> a dense layer over convolved and pooled maps, [B, width].
 
     Raises: InputError when the features are no square image.
     """
-    side = math.isqrt(inputs.length)
-    if side * side != inputs.length:
+    side = inputs.side
+    if side is None:
         raise InputError(
             f"model.type: cnn reads square images, but an example has {inputs.length} numbers; choose mlp or pad them"
         )
     features, states = _scaled(inputs)
-    states = keras.layers.Reshape((side, side, 1))(states)
+    states = keras.layers.Reshape((side, side, inputs.channels))(states)
     for filters in config.filters:
         convolution = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")
         states = keras.layers.MaxPooling2D(padding="same")(convolution(states))

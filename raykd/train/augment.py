@@ -46,8 +46,7 @@ class Augmentation:
     rows_per_stream: int
 
     def __post_init__(self) -> None:
-        side = math.isqrt(self.inputs.length)
-        if (self.config.shift or self.config.rotate) and side * side != self.inputs.length:
+        if (self.config.shift or self.config.rotate) and self.inputs.side is None:
             raise InputError(
                 f"training.augment: shift and rotate read square images, but an example has {self.inputs.length} "
                 "numbers; remove them or pad the images"
@@ -62,7 +61,7 @@ class Augmentation:
         if self.config.token_dropout:
             inputs = drop_tokens(inputs, keys_B, self.config.token_dropout)
         if self.config.shift or self.config.rotate:
-            inputs = move_images(inputs, keys_B, self.config.shift, self.config.rotate)
+            inputs = move_images(inputs, keys_B, self.config.shift, self.config.rotate, self.inputs.channels)
         batch["inputs"] = inputs
         return mix(batch, keys_B, self.config.mixup, self.rows_per_stream) if self.config.mixup else batch
 
@@ -124,7 +123,7 @@ def _is_word(ids_BL: Tensor) -> Tensor:
     return tf.logical_not(tf.reduce_any(tf.stack(special), axis=0))
 
 
-def move_images(images_BL: Tensor, keys_B: Tensor, shift: int, rotate: float) -> Tensor:
+def move_images(images_BL: Tensor, keys_B: Tensor, shift: int, rotate: float, channels: int = 1) -> Tensor:
     """Turn flat square images about their centre by up to `rotate` degrees, then shift them by up to `shift` pixels.
 
     Angles are uniform, whole shifts too, down and right apart; 0 comes in from outside; between pixels bilinear.
@@ -133,13 +132,13 @@ def move_images(images_BL: Tensor, keys_B: Tensor, shift: int, rotate: float) ->
     angle_B = (2.0 * uniform(keys_B, _ANGLE) - 1.0) * (rotate * math.pi / 180)
     down_B, right_B = (_below(keys_B, draw, 2 * shift + 1) - shift
                        for draw in (_DOWN, _RIGHT))  # fmt: skip
-    return transformed(images_BL, angle_B, down_B, right_B)
+    return transformed(images_BL, angle_B, down_B, right_B, channels)
 
 
-def transformed(images_BL: Tensor, angle_B: Tensor, down_B: Tensor, right_B: Tensor) -> Tensor:
+def transformed(images_BL: Tensor, angle_B: Tensor, down_B: Tensor, right_B: Tensor, channels: int = 1) -> Tensor:
     """Flat square images turned counter-clockwise by `angle` radians about their centre, then shifted."""
     length = images_BL.shape[1]
-    side = math.isqrt(length)
+    side = math.isqrt(length // channels)
     centre = (side - 1) / 2
     cosine_B, sine_B = tf.cos(angle_B), tf.sin(angle_B)
     # The operation asks where a pixel comes from: x' = a0 x + a1 y + a2, y' = b0 x + b1 y + b2.
@@ -147,7 +146,7 @@ def transformed(images_BL: Tensor, angle_B: Tensor, down_B: Tensor, right_B: Ten
     x_row = [cosine_B, -sine_B, centre - cosine_B * x_B + sine_B * y_B]
     y_row = [sine_B, cosine_B, centre - sine_B * x_B - cosine_B * y_B]
     zero_B = tf.zeros_like(angle_B)
-    images = tf.reshape(tf.cast(images_BL, tf.float32), (-1, side, side, 1))
+    images = tf.reshape(tf.cast(images_BL, tf.float32), (-1, side, side, channels))
     moved = keras.ops.image.affine_transform(
         images, tf.stack([*x_row, *y_row, zero_B, zero_B], axis=1), data_format="channels_last"
     )

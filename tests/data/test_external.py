@@ -168,9 +168,9 @@ def _refused(folder: Path, run: RunDirectory, **changes: Any) -> str:
 def test_a_bad_score_found_by_a_task_is_one_line(local_ray: None, scored: Path, run_directory: RunDirectory) -> None:
     _write(scored, "train", 40, p=np.where(np.arange(40) == 21, 7.0, 0.5))
     message = _refused(scored, run_directory)
-    assert message.endswith(
-        "train.parquet, row group 1, column p, row 5: found 7, expected probabilities from 0 to 1; "
-        "fix the row or set kind: logits"
+    assert message.startswith(
+        f"{scored}/train.parquet, row 21: column p: found 7, expected probabilities from 0 to 1; "
+        "fix the row or set kind: logits (1 of 62 rows is bad"
     )
 
 

@@ -118,7 +118,8 @@ def test_bad_label_found_by_a_task_is_one_line(local_ray: None, texts: Path, run
     with pytest.raises(InputError) as raised:
         ingest(run_directory, _data(source), 0, 1)
     assert str(raised.value) == (
-        f"{source}, row 2 of row group 0: label -7, expected 0 or more, or -1 or null where unknown; fix the row"
+        f"{source}, row 2: label -7, expected 0 or more, or -1 or null where unknown; fix the row "
+        f"(30 of 90 rows are bad, see {run_directory.path('quarantine')}; data.max_bad_fraction allows 0)"
     )
 
 

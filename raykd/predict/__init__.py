@@ -1,0 +1,1 @@
+"""Batch prediction with a finished run's models: any file in, Parquet out."""
