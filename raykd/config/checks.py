@@ -20,6 +20,7 @@ def check(config: "Config") -> None:
     _check_batches(config)
     _check_losses(config)
     models = {teacher.name: teacher.model for teacher in config.teachers}
+    _check_saved(config)
     check_initialise(config.student.initialise, config.student.initialise_from, config.student.model, models)
     check_hidden(config.distill.hidden.loss, config.scaling.strategy, config.student.model, models)
     _check_workers(config)
@@ -56,6 +57,23 @@ def _check_external(config: "Config") -> None:
         raise ValueError(
             f"distill.hidden.loss: found {hidden} with data.columns.external, which has no hidden states; "
             "leave out either"
+        )
+
+
+def _check_saved(config: "Config") -> None:
+    students = {
+        "student.model": config.student.model,
+        "distill.noisy_student.model": config.distill.noisy_student.model,
+    }
+    students |= {f"sweep.student.{place}": model for place, model in enumerate(config.sweep.student or ())}
+    for where, model in students.items():
+        if model is not None and model.type == "saved":
+            raise ValueError(f"{where}.type: found saved, but only a teacher can be ready; choose another type")
+    ready = next((teacher.name for teacher in config.teachers if teacher.model.type == "saved"), None)
+    if ready is not None and config.distill.hidden.loss != "none":
+        raise ValueError(
+            f"distill.hidden.loss: found {config.distill.hidden.loss} with the saved teacher {ready}, whose hidden "
+            "states are not known; leave out either"
         )
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from raykd.artifacts import EXAMPLES, RunDirectory, fingerprint
-from raykd.data.encoding import PAD_ID, InputSpec
+from raykd.data.encoding import InputSpec
 from raykd.errors import InputError
 
 SPLITS = ("train", "unlabelled", "validation", "test")
@@ -43,6 +43,7 @@ class Manifest:
         external: name of each external teacher and the splits whose rows it has scored, all of them.
         scored_only: those of the splits train and validation in which external teachers' scores stand in for
             labels: train without any label, validation with a row without one.
+        truncated: splits with rows that were longer than the inputs, and how many were cut.
     """
 
     classes: int
@@ -50,11 +51,17 @@ class Manifest:
     shards: tuple[Shard, ...]
     external: tuple[tuple[str, tuple[str, ...]], ...] = ()
     scored_only: tuple[str, ...] = ()
+    truncated: tuple[tuple[str, int], ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """Changes with any row, its place or its encoding."""
-        return fingerprint(asdict(self))
+        values = asdict(self)
+        values.pop("truncated")  # It follows from the rest.
+        # Special ids count where they are not raykd's own: stores made before there were others stay valid.
+        own = {name: vars(InputSpec)[name] for name in ("pad_id", "unk_id", "cls_id", "sep_id")}
+        values["inputs"] = {name: value for name, value in values["inputs"].items() if own.get(name) != value}
+        return fingerprint(values)
 
     def of(self, *splits: str) -> tuple[Shard, ...]:
         """The shards of these splits, in order."""
@@ -78,7 +85,15 @@ def read_manifest(run: RunDirectory) -> Manifest:
     values = run.read_json(f"{EXAMPLES}/manifest.json")
     shards = tuple(Shard(**shard) for shard in values["shards"])
     external = tuple((name, tuple(splits)) for name, splits in values["external"])
-    return Manifest(values["classes"], InputSpec(**values["inputs"]), shards, external, tuple(values["scored_only"]))
+    truncated = tuple((split, rows) for split, rows in values.get("truncated", ()))
+    return Manifest(
+        values["classes"],
+        InputSpec(**values["inputs"]),
+        shards,
+        external,
+        tuple(values["scored_only"]),
+        truncated,
+    )
 
 
 def hash_ids(ids: NDArray[np.int64]) -> str:
@@ -114,17 +129,17 @@ def unpack(table: pa.Table, inputs: InputSpec) -> Arrays:
     """Rows as arrays: `label` int32 [rows], `lengths` int32 [rows] and `inputs` [rows, length], padded at the end."""
     values = table["inputs"].combine_chunks()
     if inputs.kind == "tokens":
-        padded, lengths = _padded(values, inputs.length)
+        padded, lengths = _padded(values, inputs.length, inputs.pad_id)
     else:
         padded = values.flatten().to_numpy().reshape(len(table), inputs.length)
         lengths = np.full(len(table), inputs.length, np.int32)
     return {"label": table["label"].to_numpy(), "lengths": lengths, "inputs": padded}
 
 
-def _padded(lists: pa.ListArray, length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _padded(lists: pa.ListArray, length: int, pad: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int32)
     if len(lengths) and lengths.min() == length:  # Nothing to pad, nothing to copy.
         return lists.flatten().to_numpy().reshape(len(lists), length), lengths
-    padded = np.full((len(lists), length), PAD_ID, np.int32)
+    padded = np.full((len(lists), length), pad, np.int32)
     padded[np.arange(length) < lengths[:, None]] = lists.flatten().to_numpy()
     return padded, lengths

@@ -1,0 +1,217 @@
+"""Presets: pretrained models by folder or by KerasHub name, their files, their content and their tokenizers.
+
+Readers: the plan, whose steps depend on a preset's content; ingestion, which encodes with its tokenizer; models, which
+load its weights. A folder needs no TensorFlow here; a name does, as KerasHub downloads its files.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+
+from raykd.artifacts import fingerprint
+from raykd.config import Config, ModelConfig, PretrainedConfig
+from raykd.data.encoding import bert_tokenizer
+from raykd.errors import InputError
+
+_VOCABULARIES = ("assets/tokenizer/vocabulary.txt", "vocab.txt")  # WordPiece: KerasHub's, Hugging Face's
+_PAIRS = (("assets/tokenizer/vocabulary.json", "assets/tokenizer/merges.txt"), ("vocab.json", "merges.txt"))  # BPE
+_NAMES = {"pad": ("[PAD]", "<pad>"), "unk": ("[UNK]", "<unk>")}
+
+
+def hub() -> ModuleType:
+    """KerasHub. Raises: InputError where it is not installed."""
+    try:
+        import keras_hub
+    except ImportError as error:
+        raise InputError(
+            f"model.type: pretrained needs KerasHub, but found none that loads ({error}); pip install 'raykd[hub]'"
+        ) from error
+    return keras_hub  # type: ignore[no-any-return]
+
+
+def location(preset: str) -> str:
+    """What KerasHub loads: a folder's path with `~` resolved, or the name as it is.
+
+    Raises: InputError for a path that leads to no folder.
+    """
+    path = Path(preset).expanduser()
+    if path.is_dir():
+        return str(path.absolute())
+    if "://" not in preset and (path.is_absolute() or preset.startswith(("~", ".")) or "/" in preset):
+        raise InputError(
+            f"preset {preset}: no such folder; expected one in the KerasHub or Hugging Face format (config.json, "
+            "weights, tokenizer) or the name of a KerasHub preset"
+        )
+    return preset
+
+
+def content(preset: str) -> Any:
+    """What changes when a folder's files do, cheap to compute; of a name nothing more than that."""
+    folder = Path(location(preset))
+    if not folder.is_dir():
+        return preset
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [[str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+def contents(models: Sequence[ModelConfig]) -> list[Any]:
+    """The content of these models' presets and files, in order; none for models that are drawn at random."""
+    found: list[Any] = []
+    for model in models:
+        if model.type == "saved":
+            stat = saved_file(model.path).stat()
+            found.append([stat.st_size, stat.st_mtime_ns])
+        elif isinstance(model, PretrainedConfig):
+            found.append(content(model.preset))
+    return found
+
+
+def saved_file(path: str) -> Path:
+    """A saved model's file. Raises: InputError where there is none."""
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise InputError(f"model.path: {path}: no such file; expected a model that Keras saved as .keras")
+    return found
+
+
+def tokenizer_preset(config: Config) -> str | None:
+    """The preset whose tokenizer encodes the job's texts; None: one is trained on the data.
+
+    Raises: InputError when the job's pretrained models were trained with different vocabularies, or with another one
+    than that of `data.tokenizer`.
+    """
+    wanted = [] if config.data.tokenizer is None else [config.data.tokenizer]
+    presets = dict.fromkeys([*wanted, *(model.preset for model in _pretrained(config))])
+    if not presets:
+        return None
+    first, *others = presets
+    for other in others:
+        if content(other) != content(first) and load_tokenizer(other).get_vocab() != load_tokenizer(first).get_vocab():
+            raise InputError(
+                f"data.tokenizer: found presets with different vocabularies, {first} and {other}, expected one: texts "
+                "are encoded once for all models; choose presets that share a tokenizer"
+            )
+    return first
+
+
+def _pretrained(config: Config) -> Iterator[PretrainedConfig]:
+    """The job's pretrained models."""
+    models = [*(teacher.model for teacher in config.teachers), config.student.model, *(config.sweep.student or ())]
+    if config.distill.noisy_student.model is not None:
+        models.append(config.distill.noisy_student.model)
+    yield from (model for model in models if isinstance(model, PretrainedConfig))
+
+
+def tokenizer_fingerprint(preset: str) -> str:
+    """Changes with the encoding of any text."""
+    return fingerprint(load_tokenizer(preset).to_str())
+
+
+def load_tokenizer(preset: str) -> Tokenizer:
+    """The tokenizer of a preset, without padding and truncation: `tokenizer.json`, or made of its vocabulary.
+
+    Raises: InputError where there is none that the package tokenizers can make.
+    """
+    told = _read(preset, "tokenizer.json")
+    settings = json.loads(told) if told is not None else {}
+    if "model" in settings:
+        tokenizer = _parsed(preset, told)
+    elif (words := _first(preset, _VOCABULARIES)) is not None:
+        tokenizer = _word_piece(preset, words.splitlines(), _lowercase(preset, settings))
+    elif (pair := next(filter(all, ([_read(preset, name) for name in names] for names in _PAIRS)), None)) is not None:
+        tokenizer = _byte_pair(json.loads(str(pair[0])), str(pair[1]))
+    else:
+        kind = settings.get("class_name", "no tokenizer.json")
+        raise InputError(
+            f"preset {preset}: found {kind}, expected a tokenizer.json of Hugging Face's tokenizers, or a vocabulary "
+            "of WordPiece or byte-pair pieces; save it as tokenizer.json into a folder and set data.tokenizer"
+        )
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def special_ids(tokenizer: Tokenizer, preset: str) -> dict[str, int]:
+    """Ids of padding, unknown words and both ends, as `InputSpec` names them.
+
+    Raises: InputError for a tokenizer without one of them, such as that of a generator of texts.
+    """
+    ends = tokenizer.encode("", "").ids
+    found = {
+        name: next(filter(lambda i: i is not None, map(tokenizer.token_to_id, _NAMES[name])), None) for name in _NAMES
+    }
+    if len(ends) < 3 or None in found.values():
+        raise InputError(
+            f"preset {preset}: its tokenizer puts {len(ends)} special tokens around a pair and knows padding as "
+            f"{found['pad']} and unknown words as {found['unk']}; expected an encoder's, such as BERT's or RoBERTa's"
+        )
+    return {"pad_id": found["pad"], "unk_id": found["unk"], "cls_id": ends[0], "sep_id": ends[-1]}  # type: ignore[dict-item]
+
+
+def _read(preset: str, name: str) -> str | None:
+    """A text file of a preset; None where it has none."""
+    place = location(preset)
+    if Path(place).is_dir():
+        file = Path(place) / name
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+    hub()
+    from keras_hub.src.utils.preset_utils import get_file  # It tells no other way to a single file.
+
+    try:
+        return Path(get_file(place, name)).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (ValueError, ImportError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"preset {preset}: no folder, and KerasHub can't fetch it ({reason}); name a folder or a KerasHub preset"
+        ) from error
+
+
+def _first(preset: str, names: Sequence[str]) -> str | None:
+    return next((found for name in names if (found := _read(preset, name)) is not None), None)
+
+
+def _parsed(preset: str, told: str | None) -> Tokenizer:
+    try:
+        return Tokenizer.from_str(told)
+    except Exception as error:  # tokenizers raises nothing narrower.
+        raise InputError(f"preset {preset}: tokenizer.json: {error}; save it again") from error
+
+
+def _lowercase(preset: str, settings: dict[str, Any]) -> bool:
+    if "config" in settings:
+        return bool(settings["config"].get("lowercase", False))
+    told = _read(preset, "tokenizer_config.json")
+    return bool(json.loads(told).get("do_lower_case", True)) if told is not None else True
+
+
+def _word_piece(preset: str, words: Sequence[str], lowercase: bool) -> Tokenizer:
+    numbers = {word: number for number, word in enumerate(words)}
+    ends = [(name, numbers.get(name)) for name in ("[CLS]", "[SEP]")]
+    if missing := [name for name in ("[UNK]", "[PAD]", "[CLS]", "[SEP]") if name not in numbers]:
+        raise InputError(f"preset {preset}: its vocabulary has no {missing[0]}; expected BERT's special tokens")
+    tokenizer = bert_tokenizer(models.WordPiece(numbers, unk_token="[UNK]"), lowercase=lowercase)
+    tokenizer.add_special_tokens([name for name in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if name in numbers])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
+    )
+    return tokenizer
+
+
+def _byte_pair(numbers: dict[str, int], merges: str) -> Tokenizer:
+    """RoBERTa's."""
+    rules = [tuple(line.split()) for line in merges.splitlines() if line and not line.startswith("#version")]
+    tokenizer = Tokenizer(models.BPE(numbers, rules))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [name for name in ("<s>", "<pad>", "</s>", "<unk>", "<mask>") if name in numbers]
+    tokenizer.add_special_tokens(special)
+    if {"<s>", "</s>"} <= numbers.keys():
+        ends = {end: (name, numbers[name]) for end, name in (("cls", "<s>"), ("sep", "</s>"))}
+        tokenizer.post_processor = processors.RobertaProcessing(**ends, add_prefix_space=False)
+    return tokenizer
