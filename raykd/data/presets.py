@@ -141,15 +141,18 @@ def special_ids(tokenizer: Tokenizer, preset: str) -> dict[str, int]:
     Raises: InputError for a tokenizer without one of them, such as that of a generator of texts.
     """
     ends = tokenizer.encode("", "").ids
-    found = {
-        name: next(filter(lambda i: i is not None, map(tokenizer.token_to_id, _NAMES[name])), None) for name in _NAMES
-    }
+    found = {name: _id_of(tokenizer, words) for name, words in _NAMES.items()}
     if len(ends) < 3 or None in found.values():
         raise InputError(
             f"preset {preset}: its tokenizer puts {len(ends)} special tokens around a pair and knows padding as "
             f"{found['pad']} and unknown words as {found['unk']}; expected an encoder's, such as BERT's or RoBERTa's"
         )
     return {"pad_id": found["pad"], "unk_id": found["unk"], "cls_id": ends[0], "sep_id": ends[-1]}  # type: ignore[dict-item]
+
+
+def _id_of(tokenizer: Tokenizer, words: Sequence[str]) -> int | None:
+    """Of the first of these that it knows."""
+    return next((number for word in words if (number := tokenizer.token_to_id(word)) is not None), None)
 
 
 def _read(preset: str, name: str) -> str | None:
