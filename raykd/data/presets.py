@@ -215,6 +215,6 @@ def _byte_pair(numbers: dict[str, int], merges: str) -> Tokenizer:
     special = [name for name in ("<s>", "<pad>", "</s>", "<unk>", "<mask>") if name in numbers]
     tokenizer.add_special_tokens(special)
     if {"<s>", "</s>"} <= numbers.keys():
-        ends = {end: (name, numbers[name]) for end, name in (("cls", "<s>"), ("sep", "</s>"))}
-        tokenizer.post_processor = processors.RobertaProcessing(**ends, add_prefix_space=False)
+        end, start = (("</s>", numbers["</s>"]), ("<s>", numbers["<s>"]))
+        tokenizer.post_processor = processors.RobertaProcessing(end, start, True, False)
     return tokenizer

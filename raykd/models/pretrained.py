@@ -7,14 +7,16 @@ Axes: B batch, L length, W width.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import keras
 from keras import ops
 
+from raykd.artifacts import fingerprint
 from raykd.config import PretrainedConfig
 from raykd.data.encoding import InputSpec
-from raykd.data.presets import hub, location
+from raykd.data.presets import content, hub, location
 from raykd.errors import InputError
 from raykd.models.text import MaskedPool, token_mask
 
@@ -78,12 +80,10 @@ def _place(layer: keras.layers.Layer) -> int | None:
 
 def _fitting(config: PretrainedConfig, inputs: InputSpec) -> Mapping[str, Any]:
     """The preset's settings, once they are seen to fit the inputs."""
-    full = _backbone(config.preset, load_weights=False)
-    settings: dict[str, Any] = full.get_config()
-    names = {tensor.name for tensor in full.inputs}
-    if not {"token_ids"} <= names <= _INPUTS or not hasattr(full, "transformer_layers"):
+    kind, settings = _whole(config.preset, fingerprint(content(config.preset)))
+    if settings is None:
         raise InputError(
-            f"preset {config.preset}: found {type(full).__name__}, expected an encoder of tokens such as BertBackbone, "
+            f"preset {config.preset}: found {kind}, expected an encoder of tokens such as BertBackbone, "
             "RobertaBackbone, DistilBertBackbone or DebertaV3Backbone; choose another preset"
         )
     if (longest := settings.get("max_sequence_length")) is not None and inputs.length > longest:
@@ -103,6 +103,15 @@ def _fitting(config: PretrainedConfig, inputs: InputSpec) -> Mapping[str, Any]:
             f"{depth - 1}); choose among them"
         )
     return {**settings, "num_layers": len(chosen)}
+
+
+@lru_cache(maxsize=8)
+def _whole(preset: str, stamp: str) -> tuple[str, Mapping[str, Any] | None]:
+    """Kind and settings of a preset with this content; no settings where it is no encoder of tokens."""
+    full = _backbone(preset, load_weights=False)
+    names = {tensor.name for tensor in full.inputs}
+    encodes = {"token_ids"} <= names <= _INPUTS and hasattr(full, "transformer_layers")
+    return type(full).__name__, full.get_config() if encodes else None
 
 
 def _chosen(config: PretrainedConfig, depth: int) -> tuple[int, ...]:

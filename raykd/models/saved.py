@@ -40,7 +40,8 @@ def saved(config: SavedConfig, inputs: InputSpec, classes: int) -> keras.Model:
             f"model.path: {config.path}: found {len(model.inputs)} input(s) and outputs {shapes}, expected one input "
             f"and one output (None, {classes}): a number for each of the data's {classes} classes"
         )
-    model.trainable = True  # It is never trained, but its weights count as parameters.
+    for layer in model.layers:
+        layer.trainable = True  # It is never trained, but all its weights count as parameters.
     read = keras.Input(_row_shape(model, inputs, config.path), dtype=inputs.dtype, name="inputs")
     shape = tuple(model.inputs[0].shape[1:])
     given = read if shape == tuple(read.shape[1:]) else keras.layers.Reshape(shape)(read)
