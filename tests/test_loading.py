@@ -44,7 +44,7 @@ def test_packaged_configs_load(name):
 
 
 def test_packaged_configs_are_the_documented_ones():
-    assert set(packaged_configs()) == {"quickstart", "digits", "mnist", "banking77"}
+    assert set(packaged_configs()) == {"quickstart", "digits", "mnist", "banking77", "pretrained"}
     assert load_config().distill.recipes == ["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
     assert load_config() == load_config("quickstart")
 
