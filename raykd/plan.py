@@ -52,7 +52,7 @@ def plan(config: Config) -> list[Step]:
         swept = config.sweep.model_dump(mode="json", exclude={"enabled"})
         own = (
             config.student.model_dump(exclude={"training"}),
-            config.distill.model_dump(exclude={"recipes", "noisy_student"}),
+            config.distill.model_dump(exclude={"recipes", "noisy_student", "external"}),
         )
         logits = [logits_folder(name) for name in config.teacher_names]
         made_of = contents([config.student.model, *(config.sweep.student or ())])

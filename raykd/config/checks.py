@@ -27,7 +27,7 @@ def check(config: "Config") -> None:
 
 
 def _check_names(config: "Config") -> None:
-    names = config.teacher_names
+    names = [*(teacher.name for teacher in config.teachers), *config.external]
     if not names:
         raise ValueError("teachers: found [], expected at least 1, here or under data.columns.external; add one")
     if twice := {name for name in names if names.count(name) > 1}:
@@ -47,11 +47,13 @@ def _check_external(config: "Config") -> None:
             f"data.columns.external: found {', '.join(config.external)}, expected none with data.source "
             f"{data.source}, which has no such column; leave it out"
         )
-    if data.repaired:
+    if not config.distill.external and not config.teachers:
+        raise ValueError("distill.external: found false without a trained teacher, expected one; add one or set true")
+    if data.repaired and config.distill.external:
         # Every student of an external teacher reads its scores of the whole pool.
         raise ValueError(
             f"data.repaired: found {data.repaired}, expected 0 with data.columns.external, which has no "
-            "score of a new pair; leave out either"
+            "score of a new pair; leave out either, or set distill.external: false to learn from trained teachers alone"
         )
     if hidden != "none":
         raise ValueError(

@@ -52,6 +52,7 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
     tokenizer = _tokenizer(raw, data, columns) if "text_0" in columns else None
     if data.repaired:
         raw, index = _with_repaired(raw, index, rows_of, data, seed, tasks)
+        scores = {name: np.append(widths, np.zeros(data.repaired, widths.dtype)) for name, widths in scores.items()}
     dealt = _deal(index, rows_of, data)
     writer = _ShardWriter(run, dealt.places, None if tokenizer is None else tokenizer.to_str(), data, teachers)
     sharded = _in_shards(raw, dealt, tasks)
@@ -207,7 +208,9 @@ def _with_repaired(
         "label": np.concatenate([index["label"], np.full(data.repaired, -1, np.int32)]),
     }
     names = ["example_id", "label", "text_0", "text_1"]
-    return raw.select_columns(names).union(made.select_columns(names)).materialize(), index
+    scores = [external.logits_name(teacher) for teacher in data.columns.external]
+    made = made.select_columns(names).map_batches(external.Unscored(scores), batch_format="pyarrow")
+    return raw.select_columns([*names, *scores]).union(made).materialize(), index
 
 
 def _truncated(shards: list[dict[str, Any]]) -> tuple[tuple[str, int], ...]:
