@@ -314,7 +314,7 @@ def test_trained_teachers_alone_may_teach_what_an_external_one_taught_them():
     config = parse_config(values)
     assert config.teacher_names == [teacher.name for teacher in config.teachers]
     assert config.external == ["web"]
-    with pytest.raises(InputError, match="distill.external: found false without a trained teacher, expected one"):
+    with pytest.raises(InputError, match="found false without a trained teacher, expected one"):
         parse_config({**values, "teachers": []})
 
 

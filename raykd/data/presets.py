@@ -6,6 +6,7 @@ load its weights. A folder needs no TensorFlow here; a name does, as KerasHub do
 
 import json
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,10 +28,12 @@ def hub() -> ModuleType:
     try:
         import keras_hub
     except ImportError as error:
-        raise InputError(
-            f"model.type: pretrained needs KerasHub, but found none that loads ({error}); pip install 'raykd[hub]'"
-        ) from error
+        raise _no_hub(f"found none that loads ({error})") from error
     return keras_hub  # type: ignore[no-any-return]
+
+
+def _no_hub(found: str) -> InputError:
+    return InputError(f"model.type: pretrained needs KerasHub, but {found}; pip install 'raykd[hub]'")
 
 
 def location(preset: str) -> str:
@@ -59,13 +62,18 @@ def content(preset: str) -> Any:
 
 
 def contents(models: Sequence[ModelConfig]) -> list[Any]:
-    """The content of these models' presets and files, in order; none for models that are drawn at random."""
+    """The content of these models' presets and files, in order; none for models that are drawn at random.
+
+    Raises: InputError where a file, a folder or KerasHub is missing: before anything runs.
+    """
     found: list[Any] = []
     for model in models:
         if model.type == "saved":
             stat = saved_file(model.path).stat()
             found.append([stat.st_size, stat.st_mtime_ns])
         elif isinstance(model, PretrainedConfig):
+            if find_spec("keras_hub") is None:
+                raise _no_hub("it is not installed")
             found.append(content(model.preset))
     return found
 

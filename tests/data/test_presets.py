@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,10 @@ def test_a_folders_content_is_its_files_and_a_names_the_name(tmp_path: Path) -> 
     assert content("bert_tiny_en_uncased") == "bert_tiny_en_uncased"
     with pytest.raises(InputError, match="no such folder"):
         content("./nowhere")
+
+
+def test_without_keras_hub_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = _config(tmp_path, hugging_face_bert(tmp_path / "a"))
+    monkeypatch.setitem(sys.modules, "keras_hub", None)
+    with pytest.raises(InputError, match=r"needs KerasHub, but it is not installed; pip install 'raykd\[hub\]'"):
+        plan(config)

@@ -1,5 +1,6 @@
 """Pretrained bodies: states against a BERT in float64 numpy, layers cut, padding without effect, what is refused."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -177,5 +178,5 @@ def test_bad_presets_are_told_in_one_line(tmp_path: Path, hugging_face: Path) ->
 
 
 def test_without_keras_hub_one_line_names_the_remedy(hugging_face: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "keras_hub", None)
+    monkeypatch.setitem(sys.modules, "keras_hub", None)
     assert "pip install 'raykd[hub]'" in _error(hugging_face, layers=1, dropout=0.2)
