@@ -20,7 +20,7 @@ from raykd.errors import InputError
 
 _VOCABULARIES = ("assets/tokenizer/vocabulary.txt", "vocab.txt")  # WordPiece: KerasHub's, Hugging Face's
 _PAIRS = (("assets/tokenizer/vocabulary.json", "assets/tokenizer/merges.txt"), ("vocab.json", "merges.txt"))  # BPE
-_NAMES = {"pad": ("[PAD]", "<pad>"), "unk": ("[UNK]", "<unk>")}
+_PADDING, _UNKNOWN = ("[PAD]", "<pad>"), ("[UNK]", "<unk>")
 
 
 def hub() -> ModuleType:
@@ -97,13 +97,22 @@ def tokenizer_preset(config: Config) -> str | None:
     if not presets:
         return None
     first, *others = presets
+    known = load_tokenizer(first).get_vocab() if others else {}
     for other in others:
-        if content(other) != content(first) and load_tokenizer(other).get_vocab() != load_tokenizer(first).get_vocab():
+        if _vocabulary(other, known) != known:
             raise InputError(
                 f"data.tokenizer: found presets with different vocabularies, {first} and {other}, expected one: texts "
                 "are encoded once for all models; choose presets that share a tokenizer"
             )
     return first
+
+
+def _vocabulary(preset: str, otherwise: dict[str, int]) -> dict[str, int]:
+    """Of a preset's tokenizer; `otherwise` where it has none that can be made, and `data.tokenizer` stands in for it."""
+    try:
+        return dict(load_tokenizer(preset).get_vocab())
+    except InputError:
+        return otherwise
 
 
 def _pretrained(config: Config) -> Iterator[PretrainedConfig]:
@@ -149,13 +158,13 @@ def special_ids(tokenizer: Tokenizer, preset: str) -> dict[str, int]:
     Raises: InputError for a tokenizer without one of them, such as that of a generator of texts.
     """
     ends = tokenizer.encode("", "").ids
-    found = {name: _id_of(tokenizer, words) for name, words in _NAMES.items()}
-    if len(ends) < 3 or None in found.values():
+    pad, unk = (_id_of(tokenizer, words) for words in (_PADDING, _UNKNOWN))
+    if len(ends) < 3 or pad is None or unk is None:
         raise InputError(
-            f"preset {preset}: its tokenizer puts {len(ends)} special tokens around a pair and knows padding as "
-            f"{found['pad']} and unknown words as {found['unk']}; expected an encoder's, such as BERT's or RoBERTa's"
+            f"preset {preset}: its tokenizer puts {len(ends)} special tokens around a pair and knows padding as {pad} "
+            f"and unknown words as {unk}; expected an encoder's, such as BERT's or RoBERTa's; choose another preset"
         )
-    return {"pad_id": found["pad"], "unk_id": found["unk"], "cls_id": ends[0], "sep_id": ends[-1]}  # type: ignore[dict-item]
+    return {"pad_id": pad, "unk_id": unk, "cls_id": ends[0], "sep_id": ends[-1]}
 
 
 def _id_of(tokenizer: Tokenizer, words: Sequence[str]) -> int | None:

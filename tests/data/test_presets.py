@@ -102,6 +102,8 @@ def test_a_job_has_the_tokenizer_that_its_presets_share(tmp_path: Path) -> None:
     assert tokenizer_preset(_config(tmp_path, first, second)) == str(first)
     assert tokenizer_preset(_config(tmp_path, first, tokenizer=str(second))) == str(second)
     assert tokenizer_preset(_config(tmp_path, tokenizer=str(second))) == str(second)
+    (second / "assets" / "tokenizer" / "vocabulary.txt").unlink()  # As where its pieces are SentencePiece's.
+    assert tokenizer_preset(_config(tmp_path, second, tokenizer=str(first))) == str(first)
     roberta = keras_hub_roberta(tmp_path / "c")
     for config in (_config(tmp_path, first, roberta), _config(tmp_path, first, tokenizer=str(roberta))):
         with pytest.raises(InputError, match="found presets with different vocabularies"):
