@@ -108,7 +108,7 @@ def tokenizer_preset(config: Config) -> str | None:
 
 
 def _vocabulary(preset: str, otherwise: dict[str, int]) -> dict[str, int]:
-    """Of a preset's tokenizer; `otherwise` where it has none that can be made, and `data.tokenizer` stands in for it."""
+    """Of a preset's tokenizer; `otherwise` where none can be made of it, and `data.tokenizer` stands in."""
     try:
         return dict(load_tokenizer(preset).get_vocab())
     except InputError:
