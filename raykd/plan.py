@@ -61,8 +61,8 @@ def plan(config: Config) -> list[Step]:
     for one in rounds(config):
         needs = [logits_folder(name) for name in one.teachers]
         needs += [SWEEP] if _rounds_follow_sweep(config) else []
-        settings = [*round_settings(config, one), *contents([round_model(config)])]
-        add(one.folder, partial(_train_round, config, one), needs, *settings)
+        made_of = contents([round_model(config)])
+        add(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one), *made_of)
         if one.number < config.distill.noisy_student.rounds:
             add(logits_folder(one.store), partial(_score_round, config, one), [one.folder], SCORED_SPLITS)
     # Students of all teachers are the last that can start: let them not wait for the others.
@@ -71,8 +71,8 @@ def plan(config: Config) -> list[Step]:
         needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
         needs += [teacher_folder(name) for name in teachers_read(config, student)]
         needs += [SWEEP] if _follows_sweep(config, student) else []
-        settings = [*student_settings(config, student), *contents([config.student.model])]
-        add(student.folder, partial(_train_student, config, student), needs, *settings)
+        work, made_of = partial(_train_student, config, student), contents([config.student.model])
+        add(student.folder, work, needs, *student_settings(config, student), *made_of)
     everything = [step.name for step in steps if step.name != EXAMPLES]
     averaged = config.distill.model_dump(include=AVERAGING)
     add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, averaged, trains=False)

@@ -112,6 +112,7 @@ def test_a_pretrained_and_a_saved_teacher_and_a_student_of_the_bottom_layer(loca
     assert all(step.done for step in preview(config))
 
 
+@pytest.mark.slow
 def test_a_saved_teacher_of_other_classes_stops_the_run(local_ray: None, job: Path) -> None:
     _save_teacher(job / "ready.keras", classes=3)
     config = _config(job)

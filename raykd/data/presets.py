@@ -14,7 +14,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from raykd.artifacts import fingerprint
-from raykd.config import Config, ModelConfig, PretrainedConfig
+from raykd.config import Config, ModelConfig, PretrainedConfig, SavedConfig
 from raykd.data.encoding import bert_tokenizer
 from raykd.errors import InputError
 
@@ -68,7 +68,7 @@ def contents(models: Sequence[ModelConfig]) -> list[Any]:
     """
     found: list[Any] = []
     for model in models:
-        if model.type == "saved":
+        if isinstance(model, SavedConfig):
             stat = saved_file(model.path).stat()
             found.append([stat.st_size, stat.st_mtime_ns])
         elif isinstance(model, PretrainedConfig):
@@ -135,7 +135,7 @@ def load_tokenizer(preset: str) -> Tokenizer:
     """
     told = _read(preset, "tokenizer.json")
     settings = json.loads(told) if told is not None else {}
-    if "model" in settings:
+    if told is not None and "model" in settings:
         tokenizer = _parsed(preset, told)
     elif (words := _first(preset, _VOCABULARIES)) is not None:
         tokenizer = _word_piece(preset, words.splitlines(), _lowercase(preset, settings))
@@ -196,7 +196,7 @@ def _first(preset: str, names: Sequence[str]) -> str | None:
     return next((found for name in names if (found := _read(preset, name)) is not None), None)
 
 
-def _parsed(preset: str, told: str | None) -> Tokenizer:
+def _parsed(preset: str, told: str) -> Tokenizer:
     try:
         return Tokenizer.from_str(told)
     except Exception as error:  # tokenizers raises nothing narrower.
@@ -225,8 +225,8 @@ def _word_piece(preset: str, words: Sequence[str], lowercase: bool) -> Tokenizer
 
 def _byte_pair(numbers: dict[str, int], merges: str) -> Tokenizer:
     """RoBERTa's."""
-    rules = [tuple(line.split()) for line in merges.splitlines() if line and not line.startswith("#version")]
-    tokenizer = Tokenizer(models.BPE(numbers, rules))
+    lines = (line.partition(" ") for line in merges.splitlines() if line and not line.startswith("#version"))
+    tokenizer = Tokenizer(models.BPE(numbers, [(first, second) for first, _, second in lines]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = [name for name in ("<s>", "<pad>", "</s>", "<unk>", "<mask>") if name in numbers]
