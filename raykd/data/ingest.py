@@ -61,8 +61,7 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
     else:
         written = sharded.groupby("shard").map_groups(writer.__call__, batch_format="pyarrow")
     rows = written.take_all()
-    truncated = _truncated(rows)
-    shards = [Shard(**row) for row in rows]
+    shards = [Shard(**{name: value for name, value in row.items() if name != "truncated"}) for row in rows]
     shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.index))
     if tokenizer is not None:
         run.write_bytes(f"{EXAMPLES}/tokenizer.json", tokenizer.to_str().encode())
@@ -76,7 +75,7 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
         tuple(shards),
         external.scored_splits(rows_of, scores),
         external.scored_only(rows_of, index) if teachers else (),
-        truncated,
+        _truncated(rows),
     )
     manifest.save(run)
     return manifest
@@ -214,10 +213,10 @@ def _with_repaired(
 
 
 def _truncated(shards: list[dict[str, Any]]) -> tuple[tuple[str, int], ...]:
-    """Rows cut, by split; taken out of what the writer tells of its shards."""
+    """Rows cut, by split, from what the writer tells of its shards."""
     counts = Counter[str]()
     for shard in shards:
-        counts[shard["split"]] += shard.pop("truncated")
+        counts[shard["split"]] += shard["truncated"]
     return tuple((split, counts[split]) for split in SPLITS if counts[split])
 
 
