@@ -199,6 +199,9 @@ def _facts(event: Event) -> str:
         parts.append(f"{event['trials']} trials, {event['steps']:,} steps")
     if event.get("rows") is not None:
         parts.append(f"{event['rows']:,} rows")
+    if event.get("truncated"):
+        cut = ", ".join(f"{rows:,} of {split}" for split, rows in event["truncated"].items())
+        parts.append(f"cut to {event['max_length']} tokens: {cut}")
     if event.get("kept") is not None:
         parts.append(f"{event['kept']:,} of {event['unlabelled']:,} unlabelled rows kept")
     if event.get("validation_accuracy") is not None:

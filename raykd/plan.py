@@ -13,7 +13,7 @@ from raykd.config import Config
 from raykd.distill.checks import check_sweep
 from raykd.distill.inheritance import AVERAGING, student_settings, teachers_read
 from raykd.distill.recipes import Student, students
-from raykd.distill.rounds import Round, round_settings, rounds
+from raykd.distill.rounds import Round, round_model, round_settings, rounds
 from raykd.distill.trials import chosen, trials_in_all
 from raykd.schedule import Step
 
@@ -25,11 +25,11 @@ Facts = dict[str, Any]
 
 def plan(config: Config) -> list[Step]:
     """Every step of the job, ingestion first, in the order of priority."""
+    from raykd.data.presets import contents
     from raykd.data.shards import SCORED_SPLITS
     from raykd.data.sources import source_fingerprint
 
-    data = config.data.model_dump(exclude=_HOW_IT_IS_READ)
-    examples = fingerprint(_FORMAT, source_fingerprint(config.data), data, config.seed)
+    examples = fingerprint(_FORMAT, source_fingerprint(config.data), *_data_settings(config), config.seed)
     made = {EXAMPLES: examples}
     steps = [Step(EXAMPLES, examples, partial(_ingest, config), trains=False, alone=True)]
 
@@ -40,8 +40,10 @@ def plan(config: Config) -> list[Step]:
     for name in config.external:
         add(logits_folder(name), partial(_publish, name), [EXAMPLES], trains=False)
     for teacher in config.teachers:
-        settings = teacher.model_dump()
-        add(teacher_folder(teacher.name), partial(_train_teacher, config, teacher.name), [EXAMPLES], settings)
+        settings, is_saved = teacher.model_dump(), teacher.model.type == "saved"
+        work = partial(_take_saved if is_saved else _train_teacher, config, teacher.name)
+        made_of = contents([teacher.model])
+        add(teacher_folder(teacher.name), work, [EXAMPLES], settings, *made_of, trains=not is_saved)
     for teacher in config.teachers:
         name = teacher.name
         add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)], SCORED_SPLITS)
@@ -50,15 +52,17 @@ def plan(config: Config) -> list[Step]:
         swept = config.sweep.model_dump(mode="json", exclude={"enabled"})
         own = (
             config.student.model_dump(exclude={"training"}),
-            config.distill.model_dump(exclude={"recipes", "noisy_student"}),
+            config.distill.model_dump(exclude={"recipes", "noisy_student", "external"}),
         )
         logits = [logits_folder(name) for name in config.teacher_names]
-        add(SWEEP, partial(_sweep, config), logits, swept, *own, alone=True)
+        made_of = contents([config.student.model, *(config.sweep.student or ())])
+        add(SWEEP, partial(_sweep, config), logits, swept, *own, *made_of, alone=True)
     # Rounds wait for one another: let them not wait for others too.
     for one in rounds(config):
         needs = [logits_folder(name) for name in one.teachers]
         needs += [SWEEP] if _rounds_follow_sweep(config) else []
-        add(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one))
+        made_of = contents([round_model(config)])
+        add(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one), *made_of)
         if one.number < config.distill.noisy_student.rounds:
             add(logits_folder(one.store), partial(_score_round, config, one), [one.folder], SCORED_SPLITS)
     # Students of all teachers are the last that can start: let them not wait for the others.
@@ -67,11 +71,23 @@ def plan(config: Config) -> list[Step]:
         needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
         needs += [teacher_folder(name) for name in teachers_read(config, student)]
         needs += [SWEEP] if _follows_sweep(config, student) else []
-        add(student.folder, partial(_train_student, config, student), needs, *student_settings(config, student))
+        work, made_of = partial(_train_student, config, student), contents([config.student.model])
+        add(student.folder, work, needs, *student_settings(config, student), *made_of)
     everything = [step.name for step in steps if step.name != EXAMPLES]
     averaged = config.distill.model_dump(include=AVERAGING)
     add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, averaged, trains=False)
     return steps
+
+
+def _data_settings(config: Config) -> list[Any]:
+    """The settings that the examples depend on, but for source and seed."""
+    from raykd.data.presets import tokenizer_fingerprint, tokenizer_preset
+
+    data = config.data.model_dump(exclude=_HOW_IT_IS_READ | {"tokenizer", "truncation"})
+    # Nothing is added for what was so before there was a choice: examples made then stay valid.
+    cut = [] if config.data.truncation == "longest_first" else [config.data.truncation]
+    preset = tokenizer_preset(config)
+    return [data, *cut, *([] if preset is None else [tokenizer_fingerprint(preset)])]
 
 
 def _follows_sweep(config: Config, student: Student) -> bool:
@@ -89,16 +105,25 @@ def _rounds_follow_sweep(config: Config) -> bool:
 
 def _ingest(config: Config, run: RunDirectory, report: Any) -> Facts:
     from raykd.data.ingest import ingest
+    from raykd.data.presets import tokenizer_preset
 
     begun = time.perf_counter()
-    manifest = ingest(run, config.data, config.seed, cluster_now().cpus)
-    return {"rows": sum(shard.rows for shard in manifest.shards), "seconds": time.perf_counter() - begun}
+    data = config.data.model_copy(update={"tokenizer": tokenizer_preset(config)})
+    manifest = ingest(run, data, config.seed, cluster_now().cpus)
+    facts = {"rows": sum(shard.rows for shard in manifest.shards), "seconds": time.perf_counter() - begun}
+    return {**facts, "truncated": dict(manifest.truncated), "max_length": manifest.inputs.length}
 
 
 def _train_teacher(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
     from raykd.distill.stages import train_teacher
 
     return train_teacher(config, name, run, report)
+
+
+def _take_saved(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
+    from raykd.distill.stages import take_saved_teacher
+
+    return take_saved_teacher(config, name, run)
 
 
 def _publish(name: str, run: RunDirectory, report: Any) -> Facts:

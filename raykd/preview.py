@@ -50,7 +50,8 @@ def _planned(step: str, done: bool, config: Config, run: RunDirectory, rows: dic
     if spec is None:
         return Planned(step, done, passes)
     positions = manifest.inputs.length if manifest.inputs.kind == "tokens" else 1
-    directions = 1 if step.startswith("logits/") else 3  # Backward costs twice as much as forward.
+    trains = not step.startswith("logits/") and spec.config.type != "saved"
+    directions = 3 if trains else 1  # Backward costs twice as much as forward.
     imitated = sum(flops_per_position(teacher) for teacher in imitated_in_step(config, step, manifest))
     flops = float((directions * flops_per_position(spec) + imitated) * positions * passes)
     return Planned(step, done, passes, count_parameters(spec), flops)
@@ -68,6 +69,8 @@ def _row_passes(step: str, config: Config, rows: dict[str, int]) -> int:
     from raykd.data.shards import SCORED_SPLITS
 
     kind, _, name = step.partition("/")
+    if kind == "teachers" and config.teacher(name).model.type == "saved":
+        return rows["validation"]
     if kind == "teachers":
         return rows["train"] * config.teacher(name).training.epochs
     if kind == "logits":

@@ -15,6 +15,8 @@ from raykd.config.models import (
     CustomModelConfig,
     MLPConfig,
     ModelConfig,
+    PretrainedConfig,
+    SavedConfig,
 )
 from raykd.config.scaling import ScalingConfig
 from raykd.config.section import RecipeName, Section
@@ -49,8 +51,10 @@ __all__ = [
     "MLPConfig",
     "ModelConfig",
     "NoisyStudentConfig",
+    "PretrainedConfig",
     "Range",
     "RecipeName",
+    "SavedConfig",
     "ScalingConfig",
     "Section",
     "SoftLoss",

@@ -38,8 +38,8 @@ class Config(Section):
 
     @property
     def teacher_names(self) -> list[str]:
-        """Names of all teachers, the trained ones first: the order of a student's heads."""
-        return [*(teacher.name for teacher in self.teachers), *self.external]
+        """Names of the teachers that students learn from, the trained ones first: the order of a student's heads."""
+        return [*(teacher.name for teacher in self.teachers), *(self.external if self.distill.external else ())]
 
     def teacher(self, name: str) -> TeacherConfig:
         """The trained teacher of this name."""
