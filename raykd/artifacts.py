@@ -22,6 +22,8 @@ from raykd.errors import InputError
 MARKER = "done.json"
 EXAMPLES = "examples"
 EVALUATION = "evaluation"
+FIGURES = f"{EVALUATION}/figures.json"
+TEMPERATURE = "temperature.json"  # in a student's folder: with it, its probabilities are calibrated on validation
 SWEEP = "sweep"
 
 

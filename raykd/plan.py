@@ -18,6 +18,7 @@ from raykd.distill.trials import chosen, trials_in_all
 from raykd.schedule import Step
 
 _FORMAT = 1  # Raise it when a step's output changes for the same settings.
+_EVALUATED = 2  # The same for the evaluation alone.
 _HOW_IT_IS_READ = {"cache", "read_tasks", "prefetch"}  # of the settings of the data: the batches stay the same
 
 Facts = dict[str, Any]
@@ -29,6 +30,8 @@ def plan(config: Config) -> list[Step]:
     from raykd.data.sources import source_fingerprint
 
     data = config.data.model_dump(exclude=_HOW_IT_IS_READ)
+    if config.data.columns.group is None:  # Examples without groups are the same as before there were any.
+        del data["columns"]["group"]
     examples = fingerprint(_FORMAT, source_fingerprint(config.data), data, config.seed)
     made = {EXAMPLES: examples}
     steps = [Step(EXAMPLES, examples, partial(_ingest, config), trains=False, alone=True)]
@@ -70,7 +73,7 @@ def plan(config: Config) -> list[Step]:
         add(student.folder, partial(_train_student, config, student), needs, *student_settings(config, student))
     everything = [step.name for step in steps if step.name != EXAMPLES]
     averaged = config.distill.model_dump(include=AVERAGING)
-    add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, averaged, trains=False)
+    add(EVALUATION, partial(_evaluate, config), everything, _EVALUATED, config.distill.recipes, averaged, trains=False)
     return steps
 
 

@@ -29,6 +29,10 @@ class Columns(Section):
     text: list[str] | None = Field(None, description="one text column, or two for a pair (query, passage)")
     features: str | None = Field(None, description="a column of equally long lists of numbers (image, vector)")
     label: str = Field("label", description="integer class, 0 to classes - 1")
+    group: str | None = Field(
+        None,
+        description="a column that names each row's question: its rows stay in one split, test rows of one are ranked",
+    )
     external: dict[ArtefactName, Annotated[ExternalColumn, BeforeValidator(_named_column)]] = Field(
         default_factory=dict, description="external teachers by name: their column of probabilities, or column and kind"
     )

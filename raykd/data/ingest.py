@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from raykd.artifacts import EXAMPLES, RunDirectory, external_folder
 from raykd.config import DataConfig
-from raykd.data import external
+from raykd.data import external, groups
 from raykd.data.encoding import InputSpec, encode_texts, train_tokenizer
 from raykd.data.failures import one_line_errors
 from raykd.data.repair import Repairer, first_id, pool_of_rows, pools_for, shares_of
@@ -45,6 +45,8 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
     index = _index(raw, columns, teachers)
     scores = {name: index.pop(external.logits_name(name)) for name in teachers}
     classes = external.classes_of(index, scores) if teachers else _count_classes(index["label"])
+    if "group" in columns:
+        groups.check_ranked(classes)
     rows_of = _split(index, data, seed)
     external.check_rows(rows_of, index, scores, data.source)
     tokenizer = _train_tokenizer(raw, data, columns) if "text_0" in columns else None
@@ -76,8 +78,8 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
 
 
 def _index(raw: ray.data.Dataset, columns: list[str], teachers: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """`example_id` ascending, `label`, `split` if there is one, and how many logits each external teacher gave."""
-    names = [str(name) for name in ("example_id", "label", "split") if name in columns]
+    """`example_id` ascending, `label`, `split`, `group` if there is one, and how many logits external teachers gave."""
+    names = [str(name) for name in ("example_id", "label", "split", "group") if name in columns]
     chosen = raw.select_columns([*names, *map(external.logits_name, teachers)])
     if teachers:
         chosen = chosen.map_batches(external.Widths(teachers), batch_format="pyarrow")
@@ -147,11 +149,15 @@ def _split(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> dict[
     labels = index["label"]
     splits = index.get("split", np.full(len(labels), "train", object))
     shuffled = np.random.default_rng([seed, 0x5EED]).permutation(len(labels))
+    shuffled = groups.together(shuffled, index["group"]) if "group" in index else shuffled
     rows_of = {split: shuffled[splits[shuffled] == split] for split in SPLITS}
     total = int(_known(labels[rows_of["train"]]).sum())
     for split, share in (("validation", data.validation), ("test", data.test)):
         if not len(rows_of[split]):
-            taken = np.flatnonzero(_known(labels[rows_of["train"]]))[: round(share * total)]
+            known = _known(labels[rows_of["train"]])
+            taken = np.flatnonzero(known)[: round(share * total)]
+            if "group" in index:
+                taken = groups.completed(taken, rows_of["train"], index["group"], known)
             rows_of[split], rows_of["train"] = rows_of["train"][taken], np.delete(rows_of["train"], taken)
     known = _known(labels[rows_of["train"]])
     labelled, unlabelled = rows_of["train"][known], rows_of["train"][~known]
@@ -201,6 +207,9 @@ def _with_repaired(
         "label": np.concatenate([index["label"], np.full(data.repaired, -1, np.int32)]),
     }
     names = ["example_id", "label", "text_0", "text_1"]
+    if "group" in raw.schema().names:
+        names.append("group")
+        made = made.map_batches(groups.with_unknown, batch_format="pyarrow")
     return raw.select_columns(names).union(made.select_columns(names)).materialize(), index
 
 
@@ -273,6 +282,8 @@ class _ShardWriter:
         shard = Shard(split, index, len(ids), hash_ids(ids))
         labels = np.full(len(ids), -1, np.int32) if split == "unlabelled" else rows["label"].to_numpy()
         columns = {"example_id": ids, "label": labels, "inputs": self._encode(rows)}
+        if split == "test" and "group" in rows.column_names:
+            columns["group"] = rows["group"]
         write_table(self._run, f"{EXAMPLES}/{shard.name}", columns)
         for teacher in self._teachers:
             if (logits := external.as_stored(rows[external.logits_name(teacher)])) is not None:

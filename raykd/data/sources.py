@@ -1,7 +1,8 @@
 """Raw rows from a built-in or a user's source, as a Ray Dataset that is read in parallel.
 
 Columns of every source: `example_id` int64, `label` int32 (-1 where unknown), `text_0` (and `text_1`) or
-`features`, `split` where the source comes split, and a column of logits for each external teacher.
+`features`, `split` where the source comes split, `group` int64 where rows belong together, and a column of logits for
+each external teacher.
 """
 
 import os
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import ray.data
 
 from raykd.config import DataConfig
-from raykd.data import docsqa, external
+from raykd.data import docsqa, external, groups
 from raykd.data.shards import SPLITS
 from raykd.errors import InputError
 
@@ -126,6 +127,8 @@ def _check_columns(file: str, schema: pa.Schema, data: DataConfig) -> None:
         wanted.append(data.columns.label)
     if Path(file).stem not in ("validation", "test"):
         wanted.extend(scores)
+    if data.columns.group is not None and Path(file).stem not in ("train", "unlabelled", "validation"):
+        wanted.append(data.columns.group)
     for column in wanted:
         if column not in schema.names:
             raise InputError(
@@ -157,7 +160,8 @@ class _RowGroupReader:
         label = self._data.columns.label
         file = pq.ParquetFile(item["file"])
         scores = self._data.columns.external
-        optional = {label, *(score.column for score in scores.values())} & set(file.schema_arrow.names)
+        group = self._data.columns.group
+        optional = {label, group, *(score.column for score in scores.values())} & set(file.schema_arrow.names)
         table = file.read_row_group(item["group"], columns=[*inputs, *optional.difference(inputs)])
         rows = np.arange(item["offset"], item["offset"] + table.num_rows, dtype=np.int64)
         columns: dict[str, Any] = {"example_id": rows}
@@ -168,6 +172,11 @@ class _RowGroupReader:
                 external.logits_of(table[score.column], score, where)
                 if score.column in optional
                 else external.unscored(table.num_rows)
+            )
+        if group is not None:
+            found = group in optional
+            columns["group"] = (
+                groups.numbers_of(table[group], f"{where}, column {group}") if found else groups.unknown(len(rows))
             )
         if item["split"]:
             columns["split"] = [item["split"]] * table.num_rows
