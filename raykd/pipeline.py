@@ -129,6 +129,8 @@ def _check_classes(config: Config, run: RunDirectory) -> None:
 
 
 def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Times, begun: float) -> Facts:
+    from raykd.report.provenance import versions
+
     measured: Facts = run.read_json(f"{EVALUATION}/models.json")
     models = measured.pop("models")
     names = [step.name for step in steps]
@@ -140,6 +142,7 @@ def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Tim
         "metric": "accuracy",
         "seed": config.seed,
         **measured,
+        "versions": versions(),
         "wall_seconds": wall,
         "stages": [{"name": name, **{key: facts[name].get(key) for key in wanted}} for name in names],
         "models": models,

@@ -14,7 +14,8 @@ from raykd.train.predict import Predictor
 
 _SECONDS = 0.4  # of measuring, at least
 _REPEATS = 5  # at least
-_SEARCH_SECONDS = 0.1  # of measuring each other batch size
+_SEARCH_SECONDS = 0.1  # of measuring each other batch size, or so often:
+_SEARCH_REPEATS = 3
 
 _BYTES_PER_PARAMETER = 4
 _COSTS = (
@@ -27,7 +28,7 @@ _COSTS = (
     "best_batch_examples_per_second",
 )
 
-OTHER_BATCHES = (32, 1024)
+OTHER_BATCHES = (32, 512)
 """Batch sizes tried beside the one at which all models are compared."""
 
 
@@ -54,7 +55,7 @@ def seconds_per_batch(member: Predictor, batch: NDArray[Any]) -> dict[int, float
     found = {}
     for size in OTHER_BATCHES:
         inputs = np.resize(batch, (size, *batch.shape[1:]))
-        found[size] = float(np.median(_times(partial(member.batch, inputs), _SEARCH_SECONDS)))
+        found[size] = float(np.median(_times(partial(member.batch, inputs), _SEARCH_SECONDS, _SEARCH_REPEATS)))
     return found
 
 
@@ -105,10 +106,10 @@ class Clock:
         return self._seconds[key]
 
 
-def _times(call: Callable[[], Any], seconds: float = _SECONDS) -> list[float]:
+def _times(call: Callable[[], Any], seconds: float = _SECONDS, repeats: int = _REPEATS) -> list[float]:
     call()
     times: list[float] = []
-    while len(times) < _REPEATS or sum(times) < seconds:
+    while len(times) < repeats or sum(times) < seconds:
         begun = time.perf_counter()
         call()
         times.append(time.perf_counter() - begun)

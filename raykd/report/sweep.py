@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, Percent
 
 from raykd.distill.trials import Record, best
 from raykd.report.plots import INK, Plot, style, svg
+from raykd.report.sheet import Sheet
 from raykd.report.wording import NBSP, percent
 
 _MARKS = {"finished": "o", "stopped": "v"}
@@ -77,6 +78,23 @@ def trials_plot(records: Sequence[Record]) -> Plot | None:
         bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=f"{NBSP}%"))
         figure.legend(handles=_handles(shown), loc="outside lower center", ncol=4)
         return Plot(svg(figure, "sweep", f"Trials by temperature and alpha. {finding}"), finding)
+
+
+def trials_sheet(records: Sequence[Record]) -> Sheet:
+    """Every trial with its settings."""
+    names = list(dict.fromkeys(name for record in records for name in record.settings))
+    rows = [
+        (
+            r.number,
+            r.status,
+            *(r.settings.get(name) for name in names),
+            r.validation_accuracy,
+            r.validation_loss,
+            r.epochs,
+        )
+        for r in records
+    ]
+    return Sheet("sweep", ("trial", "status", *names, "validation_accuracy", "validation_loss", "epochs"), rows)
 
 
 def _ring(axes: Any, record: Record, size: float, line: Any) -> None:
