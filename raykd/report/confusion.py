@@ -67,12 +67,14 @@ def confusion_finding(cells: Cells, rows_by_class: Sequence[int]) -> str:
     wrong = _wrong(cells)
     if not wrong:
         return "No test row is predicted wrongly."
-    named = [
-        f"{true} taken for {predicted} ({rows:,} {'row' if rows == 1 else 'rows'}, {percent(rows / rows_by_class[true], 1)} "
-        f"of class {true})"
-        for true, predicted, rows in wrong[:3]
-    ]
+    named = [_named(cell, rows_by_class) for cell in wrong[:3]]
     return f"Most frequent confusions: {', '.join(named)}."
+
+
+def _named(cell: Sequence[int], rows_by_class: Sequence[int]) -> str:
+    true, predicted, rows = cell
+    counted = "1 row" if rows == 1 else f"{rows:,} rows"
+    return f"{true} taken for {predicted} ({counted}, {percent(rows / rows_by_class[true], 1)} of class {true})"
 
 
 def confusion_sheet(confusion: Mapping[str, Cells], rows_by_class: Sequence[int]) -> Sheet:

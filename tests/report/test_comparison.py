@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pages import PLAIN, TEACHER, TMKD, TOGETHER, config, evaluation
 from typer.testing import CliRunner
 
 from raykd.artifacts import RunDirectory
@@ -16,7 +17,6 @@ from raykd.report.comparison import by_model, labels, summary, write_comparison
 from raykd.report.comparison_plot import comparison_plot
 from raykd.report.finished import Finished, read_finished
 from raykd.report.provenance import differences
-from pages import PLAIN, TEACHER, TMKD, TOGETHER, config, evaluation
 
 NBSP = "\N{NO-BREAK SPACE}"
 

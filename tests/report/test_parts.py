@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pages import TEACHER, TMKD, TOGETHER, config, evaluation
 
 from raykd.artifacts import EXAMPLES, FIGURES, RunDirectory
 from raykd.data.encoding import InputSpec
@@ -21,7 +22,6 @@ from raykd.report.html import write_report
 from raykd.report.sheet import Sheet
 from raykd.report.tables import results_columns, table_sheet
 from raykd.report.timing import parts, timing_finding, timing_plot
-from pages import TEACHER, TMKD, TOGETHER, config, evaluation
 
 NBSP = "\N{NO-BREAK SPACE}"
 
