@@ -42,18 +42,17 @@ def with_unknown(rows: pa.Table) -> pa.Table:
     return rows.append_column("group", pa.array(unknown(len(rows))))
 
 
-def together(rows_B: Rows, groups: NDArray[Any]) -> Rows:
-    """The rows with each group's next to one another, groups in the order of their first rows.
+def held_out(rows_B: Rows, groups: NDArray[Any], eligible_B: NDArray[np.bool_], wanted: int) -> Rows:
+    """Positions in `rows` of whole groups with at least so many eligible rows, and of those rows alone.
 
-    Args: rows: indices into `groups`.
+    Groups come in the order of their first rows, so they are as random as the rows' order is.
+    Args: rows: indices into `groups`; wanted: eligible rows; fewer where there are no more.
     """
-    _, first, inverse_B = np.unique(groups[rows_B], return_index=True, return_inverse=True)
-    return rows_B[np.argsort(first[inverse_B], kind="stable")]
-
-
-def completed(taken: NDArray[np.int64], rows_B: Rows, groups: NDArray[Any], eligible_B: NDArray[np.bool_]) -> Rows:
-    """Positions in `rows` of those taken, with the rest of their groups as far as they are eligible."""
-    return np.flatnonzero(eligible_B & np.isin(groups[rows_B], groups[rows_B[taken]]))
+    _, first, number_B = np.unique(groups[rows_B], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    reached = np.cumsum(np.bincount(number_B, weights=eligible_B)[order])
+    taken = order[: int(np.searchsorted(reached, wanted)) + 1] if wanted else order[:0]
+    return np.flatnonzero(eligible_B & np.isin(number_B, taken))
 
 
 def check_ranked(classes: int) -> None:

@@ -149,15 +149,14 @@ def _split(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> dict[
     labels = index["label"]
     splits = index.get("split", np.full(len(labels), "train", object))
     shuffled = np.random.default_rng([seed, 0x5EED]).permutation(len(labels))
-    shuffled = groups.together(shuffled, index["group"]) if "group" in index else shuffled
     rows_of = {split: shuffled[splits[shuffled] == split] for split in SPLITS}
     total = int(_known(labels[rows_of["train"]]).sum())
     for split, share in (("validation", data.validation), ("test", data.test)):
         if not len(rows_of[split]):
-            known = _known(labels[rows_of["train"]])
-            taken = np.flatnonzero(known)[: round(share * total)]
+            taken = np.flatnonzero(_known(labels[rows_of["train"]]))[: round(share * total)]
             if "group" in index:
-                taken = groups.completed(taken, rows_of["train"], index["group"], known)
+                known = _known(labels[rows_of["train"]])
+                taken = groups.held_out(rows_of["train"], index["group"], known, round(share * total))
             rows_of[split], rows_of["train"] = rows_of["train"][taken], np.delete(rows_of["train"], taken)
     known = _known(labels[rows_of["train"]])
     labelled, unlabelled = rows_of["train"][known], rows_of["train"][~known]

@@ -17,6 +17,7 @@ from raykd.evaluate.ranking import Ranking
 _RESAMPLES = 1000
 _FEWEST = 100
 _COUNTS = 100_000_000  # kept at most, of one byte each: above 100,000 units there are fewer resamples
+_CLASSES = 16  # counted at a time
 _BLOCK = 400_000  # values worked on at a time, so that they stay in the processor's cache
 
 
@@ -102,11 +103,13 @@ class Bootstrap:
 
     def _f1_macro(self, predicted_B: Labels, classes: int) -> Floats:
         """As `quality` counts it: a class neither present nor predicted has an F1 of 0."""
-        one_hot = np.eye(classes, dtype=np.float32)
-        right_BC = one_hot[predicted_B] * (predicted_B == self._labels_B)[:, None]
-        of_class_RS = self._totals(np.hstack([right_BC, one_hot[predicted_B] + one_hot[self._labels_B]]))
-        right_RC, both_RC = of_class_RS[:, :classes], of_class_RS[:, classes:]
-        f1_R: Floats = (2 * right_RC / np.maximum(both_RC, 1)).mean(axis=1)
+        f1_R = np.zeros(self.resamples)
+        for start in range(0, classes, _CLASSES):  # A few at a time: rows times classes may not fit into memory.
+            chunk_C = np.arange(start, min(start + _CLASSES, classes))
+            predicted_BC, true_BC = predicted_B[:, None] == chunk_C, self._labels_B[:, None] == chunk_C
+            columns_BS = np.hstack([predicted_BC & true_BC, predicted_BC, true_BC])
+            right_RC, predicted_RC, true_RC = np.split(self._totals(columns_BS), 3, axis=1)
+            f1_R += (2 * right_RC / np.maximum(predicted_RC + true_RC, 1)).sum(axis=1) / classes
         return f1_R
 
     def _ranked(self, probabilities_BC: Floats) -> tuple[Floats, Floats]:

@@ -34,6 +34,11 @@ class Dataset:
             return f"texts of at most {inputs.length} tokens, of a vocabulary of {inputs.vocabulary:,}"
         return f"{inputs.length:,} numbers ({inputs.dtype})"
 
+    @property
+    def class_names(self) -> list[str]:
+        """In the order of the classes."""
+        return [str(number) for number in range(self.manifest.classes)]
+
     def classes_of(self, split: str) -> str:
         """Its rows by class, in words."""
         labels = self.labels.get(split)
@@ -42,7 +47,10 @@ class Dataset:
         total = sum(labels.values())
         if len(labels) > _CLASSES:
             return f"{len(labels)} classes of {min(labels.values()):,} to {max(labels.values()):,} rows"
-        return ", ".join(f"{label}: {rows:,} ({percent(rows / total, 0)})" for label, rows in sorted(labels.items()))
+        names = self.class_names
+        return ", ".join(
+            f"{names[label]}: {rows:,} ({percent(rows / total, 0)})" for label, rows in sorted(labels.items())
+        )
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
@@ -89,6 +97,9 @@ def dataset_sheet(dataset: Dataset) -> Sheet:
     rows: list[tuple[str, str, int]] = []
     for split, count in dataset.rows.items():
         rows.append((split, "all", count))
-        rows += [(split, f"class {label}", number) for label, number in sorted(dataset.labels.get(split, {}).items())]
+        rows += [
+            (split, f"class {dataset.class_names[label]}", number)
+            for label, number in sorted(dataset.labels.get(split, {}).items())
+        ]
     rows += [(QUARANTINE, reason, count) for reason, count in dataset.quarantine.items()]
     return Sheet("data", ("split", "part", "rows"), rows)

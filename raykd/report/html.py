@@ -12,7 +12,7 @@ from raykd.report.agreement import agreement_plot, agreement_sheet
 from raykd.report.calibration import reliability_plot, reliability_sheet
 from raykd.report.confusion import confusion_plot, confusion_sheet, confusion_title
 from raykd.report.curves import ACCURACY, LOSS, Curve, curves_sheet, student_curves, teacher_curves
-from raykd.report.dataset import dataset_sheet, read_dataset
+from raykd.report.dataset import Dataset, dataset_sheet, read_dataset
 from raykd.report.findings import highlighted, summary, tiles
 from raykd.report.page import render
 from raykd.report.plots import Plot, curves_plot, frontier_plot, frontier_sheet
@@ -34,12 +34,13 @@ def write_report(config: Config, run: RunDirectory, evaluation: dict[str, Any]) 
 
     Args: evaluation: as `evaluation.json` has it; the rest comes from the run directory.
     """
+    dataset = read_dataset(run)
     values = {
         **_results(config, run, evaluation),
-        **_errors(run, evaluation),
+        **_errors(run, evaluation, dataset),
         **_training(config, run),
         **_time(evaluation),
-        **_data(config, run),
+        **_data(config, dataset),
         **_origin(config, run, evaluation),
     }
     page = render("template.html", **values)
@@ -88,7 +89,7 @@ def _measured(evaluation: dict[str, Any]) -> str:
     return " ".join([*said, f"{timed}; latency is that of one example."])
 
 
-def _errors(run: RunDirectory, evaluation: dict[str, Any]) -> Values:
+def _errors(run: RunDirectory, evaluation: dict[str, Any], dataset: Dataset | None) -> Values:
     """Where the final student is wrong, unsure, or of another opinion than its teachers."""
     student = highlighted(evaluation["models"])
     names = ("reliability", "reliability_sheet", "confusion", "confusion_sheet", "agreement", "agreement_sheet")
@@ -98,11 +99,12 @@ def _errors(run: RunDirectory, evaluation: dict[str, Any]) -> Values:
     shown = [name for name in (student["name"], "teacher_ensemble") if name in figures["confusion"]]
     cells = {name: figures["confusion"][name] for name in shown}
     by_class = figures["rows_by_class"]
+    classes = dataset.class_names if dataset else [str(number) for number in range(len(by_class))]
     agreement = agreement_plot(figures["agreement"])
     return {
         "reliability": reliability_plot(figures["reliability"], student, evaluation["ece_bins"]),
         "reliability_sheet": reliability_sheet(figures["reliability"]),
-        "confusion": [(confusion_title(name), confusion_plot(name, cells[name], by_class)) for name in shown],
+        "confusion": [(confusion_title(name), confusion_plot(name, cells[name], by_class, classes)) for name in shown],
         "confusion_sheet": confusion_sheet(cells, by_class),
         "agreement": agreement,
         "agreement_sheet": agreement_sheet(figures["agreement"]) if agreement else None,
@@ -138,8 +140,7 @@ def _time(evaluation: dict[str, Any]) -> Values:
     }
 
 
-def _data(config: Config, run: RunDirectory) -> Values:
-    dataset = read_dataset(run)
+def _data(config: Config, dataset: Dataset | None) -> Values:
     sheet = dataset_sheet(dataset) if dataset else None
     return {"source": config.data.source, "dataset": dataset, "dataset_sheet": sheet}
 

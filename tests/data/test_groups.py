@@ -9,7 +9,7 @@ import pytest
 
 from raykd.artifacts import RunDirectory
 from raykd.config import Columns, DataConfig
-from raykd.data.groups import check_ranked, completed, numbers_of, together
+from raykd.data.groups import check_ranked, held_out, numbers_of
 from raykd.data.ingest import deal, ingest
 from raykd.data.reader import Reader
 from raykd.data.shards import SPLITS
@@ -32,15 +32,16 @@ def test_null_and_lists_are_refused() -> None:
         numbers_of(pa.chunked_array([[[1, 2]]]), "a.parquet, column q")
 
 
-def test_rows_of_a_group_come_together_in_the_order_of_their_first() -> None:
-    groups = np.array([7, 5, 7, 5, 9])
-    assert together(np.array([3, 0, 4, 1, 2]), groups).tolist() == [3, 1, 0, 2, 4]
-
-
-def test_taken_rows_are_completed_by_those_that_may_be_taken() -> None:
-    rows, groups = np.array([3, 1, 0, 2, 4]), np.array([7, 5, 7, 5, 9])  # groups 5, 5, 7, 7, 9
-    assert completed(np.array([0, 1, 2]), rows, groups, np.ones(5, bool)).tolist() == [0, 1, 2, 3]
-    assert completed(np.array([2]), rows, groups, np.array([1, 1, 1, 0, 1], bool)).tolist() == [2]
+def test_whole_groups_are_held_out_in_the_order_of_their_first_rows() -> None:
+    rows, groups = np.array([3, 0, 4, 1, 2]), np.array([7, 5, 7, 5, 9])  # groups 5, 7, 9, 5, 7
+    every = np.ones(5, bool)
+    assert held_out(rows, groups, every, 1).tolist() == [0, 3]
+    assert held_out(rows, groups, every, 2).tolist() == [0, 3]
+    assert held_out(rows, groups, every, 3).tolist() == [0, 1, 3, 4]
+    assert held_out(rows, groups, every, 9).tolist() == [0, 1, 2, 3, 4]
+    assert held_out(rows, groups, every, 0).tolist() == []
+    # Of a group with a row that has no label the others count.
+    assert held_out(rows, groups, np.array([1, 1, 1, 0, 1], bool), 2).tolist() == [0, 1, 4]
 
 
 def test_no_split_takes_a_part_of_a_group() -> None:

@@ -96,18 +96,19 @@ def test_reliability_plot_has_a_curve_for_each_state(scaled: bool) -> None:
 
 def test_confusions_of_few_classes_are_a_matrix() -> None:
     cells = [[0, 0, 8], [0, 1, 2], [1, 0, 1], [1, 1, 4]]
-    assert confusion_finding(cells, [10, 5]).replace(NBSP, " ") == (
-        "Most frequent confusions: 0 taken for 1 (2 rows, 20.0 % of class 0), 1 taken for 0 (1 row, 20.0 % of class 1)."
+    assert confusion_finding(cells, [10, 5], ["no", "yes"]).replace(NBSP, " ") == (
+        "Most frequent confusions: no taken for yes (2 rows, 20.0 % of class no), "
+        "yes taken for no (1 row, 20.0 % of class yes)."
     )
-    plot = confusion_plot("student/plain", cells, [10, 5])
+    plot = confusion_plot("student/plain", cells, [10, 5], ["no", "yes"])
     assert f"80.0{NBSP}%" in plot.svg
     assert ["student/plain", "0", "1", "2", "0.2"] in _rows(confusion_sheet({"student/plain": cells}, [10, 5]))
-    assert confusion_finding([[0, 0, 10]], [10, 0]) == "No test row is predicted wrongly."
+    assert confusion_finding([[0, 0, 10]], [10, 0], ["no", "yes"]) == "No test row is predicted wrongly."
 
 
 def test_confusions_of_many_classes_are_bars_of_the_most_frequent() -> None:
     cells = [[i, (i + 1) % 40, 40 - i] for i in range(40)]
-    plot = confusion_plot("student/plain", cells, [100] * 40)
+    plot = confusion_plot("student/plain", cells, [100] * 40, [str(number) for number in range(40)])
     assert "0 taken for 1" in plot.svg
     assert "14 taken for 15" in plot.svg
     assert "15 taken for 16" not in plot.svg
