@@ -93,8 +93,8 @@ class Bootstrap:
         return self._product(np.column_stack(by_unit))
 
     def _product(self, values_US: NDArray[np.generic]) -> Floats:
-        values_US = values_US.astype(np.float32)
-        blocks = [self._counts_RU[block].astype(np.float32) @ values_US for block in self._blocks()]
+        summed_US = np.asarray(values_US, np.float32)
+        blocks = [self._counts_RU[block].astype(np.float32) @ summed_US for block in self._blocks()]
         return np.concatenate(blocks).astype(np.float64)
 
     def _blocks(self) -> Iterator[slice]:

@@ -59,4 +59,5 @@ def confusions(predicted_B: Labels, labels_B: Labels, classes: int) -> list[list
         wrong = np.flatnonzero(true != predicted)
         kept = wrong[np.argsort(-rows[wrong], kind="stable")][:_CONFUSIONS]
         true, predicted, rows = true[kept], predicted[kept], rows[kept]
-    return np.column_stack([true, predicted, rows]).tolist()
+    found: list[list[int]] = np.column_stack([true, predicted, rows]).tolist()
+    return found

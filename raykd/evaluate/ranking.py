@@ -49,7 +49,7 @@ def rank(scores_B: Floats, relevant_B: NDArray[np.bool_], groups_B: NDArray[np.i
     end_B = ends[np.cumsum(new_score_B) - 1]
     rank_B = end_B - starts_G[groups_B] + 1
     found_B = np.cumsum(relevant_B)
-    before_G = found_B[starts_G] - relevant_B[starts_G]
+    before_G: NDArray[np.int64] = found_B[starts_G] - relevant_B[starts_G]
     precision_B = (found_B[end_B] - before_G[groups_B]) / rank_B
 
     count_G = np.bincount(groups_B, weights=relevant_B)

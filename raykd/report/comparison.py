@@ -67,7 +67,9 @@ def labels(runs: Sequence[Finished]) -> dict[str, Finished]:
 def _row(label: str, run: Finished) -> dict[str, Any]:
     evaluation = run.evaluation
     student = highlighted(evaluation["models"]) or {}
-    together = next((model for model in evaluation["models"] if model["kind"] == "teacher_ensemble"), {})
+    together: dict[str, Any] = next(
+        (model for model in evaluation["models"] if model["kind"] == "teacher_ensemble"), {}
+    )
     return {
         "run": label,
         "student": student.get("name"),
@@ -109,16 +111,19 @@ def by_model(runs: Runs) -> list[dict[str, Any]]:
 
 
 def _model_columns(runs: Runs) -> list[Column]:
-    return [
-        *(Column(label, label, percentage(2), "", interval) for label in runs),
-        Column("mean", "mean", percentage(2), "of the runs that have the model"),
-        Column(
-            "deviation,\npoints",
-            "deviation",
-            lambda share: f"{100 * share:.2f}",
-            "sample standard deviation over these runs",
-        ),
-    ]
+    """A column per run; mean and deviation where all have the same data."""
+    columns = [Column(label, label, percentage(2), "", interval) for label in runs]
+    if len({run.config.data.source for run in runs.values()}) == 1:
+        columns += [
+            Column("mean", "mean", percentage(2), "of the runs that have the model"),
+            Column(
+                "deviation,\npoints",
+                "deviation",
+                lambda share: f"{100 * share:.2f}",
+                "sample standard deviation over these runs",
+            ),
+        ]
+    return columns
 
 
 def summary(runs: Runs) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from raykd.artifacts import RunDirectory
 from raykd.config import Config
+from raykd.report.wording import ABSENT
 
 _PACKAGES = ("raykd", "ray", "tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pyarrow", "tokenizers")
 
@@ -47,10 +48,19 @@ def commands(config: Config, run: RunDirectory) -> list[tuple[str, str]]:
 
 
 def differences(configs: dict[str, Config]) -> list[tuple[str, list[str]]]:
-    """Keys in which configurations differ, with the value that each has; names and places left out."""
+    """Keys in which configurations differ, with the value that each has; names and places left out.
+
+    A teacher that some don't have is one key, with the type of its model.
+    """
+    teachers = [{teacher.name: teacher.model.type for teacher in config.teachers} for config in configs.values()]
+    unshared = [
+        name for name in dict.fromkeys(n for found in teachers for n in found) if not all(name in t for t in teachers)
+    ]
+    told = [(f"teachers.{name}", [found.get(name, ABSENT) for found in teachers]) for name in unshared]
     flat = [_flat(config.model_dump(mode="json", exclude={"name", "storage_path"})) for config in configs.values()]
     keys = dict.fromkeys(key for values in flat for key in values)
-    told = [(key, [str(values.get(key, "–")) for values in flat]) for key in keys]
+    own = tuple(f"teachers.{name}." for name in unshared)
+    told += [(key, [str(values.get(key, ABSENT)) for values in flat]) for key in keys if not key.startswith(own)]
     return [(key, values) for key, values in told if len(set(values)) > 1]
 
 

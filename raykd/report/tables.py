@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from raykd.report.sheet import FOLDER, Sheet
-from raykd.report.wording import interval, percent, points
+from raykd.report.wording import ABSENT, interval, percent, points
 
-ABSENT = "–"
 _ALPHA = 0.05  # below which a difference counts as significant
 
 
@@ -15,7 +14,8 @@ _ALPHA = 0.05  # below which a difference counts as significant
 class Column:
     """One column of a table: where its value stands, how it is written, what it means.
 
-    Args: ends: writes the value's 95 % interval, which stands under `<key>_ci95`; None: it has none.
+    Args: ends: writes the value's 95 % interval, which stands under `<key>_ci95`; None: it has none; printed: on paper
+    too, which has no room for all.
     """
 
     title: str
@@ -23,6 +23,7 @@ class Column:
     write: Callable[[Any], str]
     meaning: str = ""
     ends: Callable[[Any], str] | None = None
+    printed: bool = True
 
     def cell(self, row: dict[str, Any]) -> str:
         """The row's value as text; a dash where there is none."""
@@ -84,12 +85,13 @@ RESULTS = (
         fixed(4),
         "area under the precision-recall curve; several classes: each against the rest, mean",
         _ends(fixed(3)),
+        printed=False,
     ),
     Column("MAP", "map", fixed(4), "mean average precision of the rows of a group, ranked", _ends(fixed(3))),
     Column("MRR", "mrr", fixed(4), "mean reciprocal rank of a group’s first right row", _ends(fixed(3))),
     Column("macro\nF1", "f1_macro", fixed(4), "F1 of each class, mean", _ends(fixed(3))),
     Column("NLL", "nll", fixed(4), "negative log-likelihood, nats; lower is better", _ends(fixed(3))),
-    Column("Brier", "brier", fixed(4), "summed over classes, 0 to 2; lower is better", _ends(fixed(3))),
+    Column("Brier", "brier", fixed(4), "summed over classes, 0 to 2; lower is better", _ends(fixed(3)), printed=False),
     Column("ECE", "ece", fixed(4), "expected calibration error, in equal bins of confidence; lower is better"),
     Column(
         "ECE,\nscaled", "ece_tempered", fixed(4), "the same after temperature scaling, fitted on the validation split"
@@ -97,13 +99,21 @@ RESULTS = (
     Column("agreement", "agreement", percentage(1), "rows predicted as by the teacher ensemble", interval),
     Column("parameters", "parameters", fixed(0), "trained numbers; an ensemble’s are those of all its members"),
     Column("examples/s", "examples_per_second", fixed(0), "at the same batch for every model"),
-    Column("examples/s,\nbest batch", "best_batch_examples_per_second", fixed(0), "at the fastest batch size tried"),
-    Column("best\nbatch", "best_batch", fixed(0), "that batch size"),
+    Column(
+        "examples/s,\nbest batch",
+        "best_batch_examples_per_second",
+        fixed(0),
+        "at the fastest batch size tried",
+        printed=False,
+    ),
+    Column("best\nbatch", "best_batch", fixed(0), "that batch size", printed=False),
     Column("p50\nms", "latency_ms_p50", fixed(2), "median latency of one example"),
-    Column("p95\nms", "latency_ms_p95", fixed(2), "95th percentile of the latency of one example"),
+    Column("p95\nms", "latency_ms_p95", fixed(2), "95th percentile of the latency of one example", printed=False),
     Column("retention", "retention", fixed(3), "accuracy over the best teacher’s"),
-    Column("retention,\nensemble", "retention_ensemble", fixed(3), "accuracy over the teacher ensemble’s"),
-    Column("speed-up", "speedup", fixed(2), "examples per second over the best teacher’s"),
+    Column(
+        "retention,\nensemble", "retention_ensemble", fixed(3), "accuracy over the teacher ensemble’s", printed=False
+    ),
+    Column("speed-up", "speedup", fixed(2), "examples per second over the best teacher’s", printed=False),
     Column("speed-up,\nensemble", "speedup_ensemble", fixed(2), "examples per second over the teacher ensemble’s"),
 )
 

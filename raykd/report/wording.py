@@ -1,6 +1,7 @@
 """How the report writes numbers."""
 
 NBSP = "\N{NO-BREAK SPACE}"
+ABSENT = "–"
 
 
 def percent(share: float, digits: int = 2) -> str:
