@@ -28,8 +28,8 @@ _COSTS = (
     "best_batch_examples_per_second",
 )
 
-OTHER_BATCHES = (32, 512)
-"""Batch sizes tried beside the one at which all models are compared."""
+_ON_PROCESSORS = (32,)  # Their caches favour small batches.
+_ON_ACCELERATORS = (32, 1024)
 
 
 def speed(members: Sequence[Predictor], batch: NDArray[Any]) -> dict[str, float]:
@@ -48,15 +48,20 @@ def speed(members: Sequence[Predictor], batch: NDArray[Any]) -> dict[str, float]
 
 
 def seconds_per_batch(member: Predictor, batch: NDArray[Any]) -> dict[int, float]:
-    """Median seconds of a call, by batch size, for `OTHER_BATCHES`; the rows of `batch` stand there as often as needed.
+    """Median seconds of a call, by batch size other than the common one; the rows of `batch` are repeated to fill it.
 
     It depends on what the model is, not on its weights: members that are built alike need it once.
     """
     found = {}
-    for size in OTHER_BATCHES:
+    for size in other_batches():
         inputs = np.resize(batch, (size, *batch.shape[1:]))
         found[size] = float(np.median(_times(partial(member.batch, inputs), _SEARCH_SECONDS, _SEARCH_REPEATS)))
     return found
+
+
+def other_batches() -> tuple[int, ...]:
+    """Batch sizes tried beside the common one. Each has to be compiled, so there are few."""
+    return _ON_ACCELERATORS if tf.config.list_logical_devices("GPU") else _ON_PROCESSORS
 
 
 def best_batch(compared: Mapping[int, float], others: Sequence[Mapping[int, float]]) -> dict[str, float]:
@@ -64,7 +69,7 @@ def best_batch(compared: Mapping[int, float], others: Sequence[Mapping[int, floa
 
     Args: compared: examples per second at the common batch size; others: seconds of each member, by batch size.
     """
-    speeds = {size: size / sum(member[size] for member in others) for size in OTHER_BATCHES} | dict(compared)
+    speeds = {size: size / sum(member[size] for member in others) for size in others[0]} | dict(compared)
     best = max(speeds, key=lambda size: speeds[size])
     return {"best_batch": best, "best_batch_examples_per_second": speeds[best]}
 
@@ -84,9 +89,13 @@ class Clock:
         self._seconds: dict[tuple[str, bool], dict[int, float]] = {}
 
     @property
-    def conditions(self) -> dict[str, int]:
-        """Under which the times hold: threads (0: as many as TensorFlow likes), and the common batch size."""
-        return {"threads": tf.config.threading.get_intra_op_parallelism_threads(), "timing_batch": len(self._batch)}
+    def conditions(self) -> dict[str, Any]:
+        """Under which the times hold: threads (0: as many as TensorFlow likes), common and tried batch sizes."""
+        return {
+            "threads": tf.config.threading.get_intra_op_parallelism_threads(),
+            "timing_batch": len(self._batch),
+            "batches_tried": sorted({len(self._batch), *other_batches()}),
+        }
 
     def costs(self, folders: Sequence[str]) -> dict[str, float | None]:
         """Of these models one after the other; None where there is none: an external teacher's are unknown."""

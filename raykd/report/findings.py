@@ -89,6 +89,9 @@ def tiles(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     if student is None:
         return []
     found = [("accuracy", percent(student["accuracy"]), f"95{NBSP}% interval {interval(student['accuracy_ci95'])}")]
+    if student.get("map") is not None:
+        low, high = student["map_ci95"]
+        found.append(("MAP", f"{student['map']:.3f}", f"95{NBSP}% interval {low:.3f} to {high:.3f}"))
     if student.get("retention") is not None:
         found.append(("retention", percent(student["retention"], 1), f"of {evaluation['best_teacher']}’s accuracy"))
     if student.get("speedup_ensemble") is not None:

@@ -86,6 +86,8 @@ def _measured(evaluation: dict[str, Any]) -> str:
     if evaluation.get("timing_batch") is not None:
         threads = {0: "all threads", 1: "one thread"}.get(evaluation["threads"], f"{evaluation['threads']} threads")
         timed += f", {evaluation['timing_batch']} rows on {threads}, after warming up"
+    if evaluation.get("batches_tried"):
+        timed += f"; for the best batch {' and '.join(map(str, evaluation['batches_tried']))} were tried"
     return " ".join([*said, f"{timed}; latency is that of one example."])
 
 

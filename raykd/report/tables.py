@@ -103,7 +103,7 @@ RESULTS = (
         "examples/s,\nbest batch",
         "best_batch_examples_per_second",
         fixed(0),
-        "at the fastest batch size tried",
+        "at the fastest of the batch sizes tried",
         printed=False,
     ),
     Column("best\nbatch", "best_batch", fixed(0), "that batch size", printed=False),
