@@ -120,7 +120,7 @@ class Bootstrap:
         scores_B, positive_B = probabilities_BC[order, 1], self._labels_B[order] == 1
         ends = np.flatnonzero(np.append(np.diff(scores_B) != 0, True))  # of each run of equal scores
         units_B = order if self._groups_B is None else self._groups_B[order]
-        found = [_areas(self._counts_RU[block].T[units_B], positive_B, ends) for block in self._blocks()]
+        found = [_areas(self._counts_RU[block][:, units_B], positive_B, ends) for block in self._blocks()]
         areas_RS = np.concatenate(found)
         known_RS = areas_RS[np.isfinite(areas_RS).all(axis=1)]
         return known_RS[:, 0], known_RS[:, 1]
@@ -139,19 +139,21 @@ def _draw(units: int, resamples: int, rng: np.random.Generator) -> NDArray[np.ui
     return counts_RU
 
 
-def _areas(counts_BN: NDArray[np.uint8], positive_B: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+def _areas(counts_NB: NDArray[np.uint8], positive_B: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.float64]:
     """Areas under the ROC and the precision-recall curve, [N, 2], NaN where a resample has one class only.
 
     Args: counts: of rows in the order of falling scores; ends: the last row of each run of equal scores.
     """
-    all_EN = np.cumsum(counts_BN, axis=0, dtype=np.float32)[ends]
-    hits_EN = np.cumsum(counts_BN * positive_B[:, None], axis=0, dtype=np.float32)[ends]
-    more_EN = np.diff(hits_EN, axis=0, prepend=0)
-    misses_EN = np.diff(all_EN - hits_EN, axis=0, prepend=0)
-    positives_N, negatives_N = hits_EN[-1].astype(np.float64), (all_EN - hits_EN)[-1].astype(np.float64)
+    all_NE = np.cumsum(counts_NB, axis=1, dtype=np.int32)
+    hits_NE = np.cumsum(counts_NB * positive_B, axis=1, dtype=np.int32)
+    if len(ends) < len(positive_B):
+        all_NE, hits_NE = all_NE[:, ends], hits_NE[:, ends]
+    more_NE = np.diff(hits_NE, axis=1, prepend=0).astype(np.float64)
+    misses_NE = np.diff(all_NE, axis=1, prepend=0) - more_NE
+    positives_N = hits_NE[:, -1].astype(np.float64)
+    negatives_N = all_NE[:, -1] - positives_N
     with np.errstate(invalid="ignore"):
         # A negative row is below all hits above it, and even with half of those of its own score.
-        roc_N = (misses_EN * (hits_EN - 0.5 * more_EN)).sum(axis=0, dtype=np.float64) / (positives_N * negatives_N)
-        precision_EN = hits_EN / np.maximum(all_EN, 1)
-        average_N = (more_EN * precision_EN).sum(axis=0, dtype=np.float64) / positives_N
+        roc_N = np.einsum("ne,ne->n", misses_NE, hits_NE - 0.5 * more_NE) / (positives_N * negatives_N)
+        average_N = np.einsum("ne,ne->n", more_NE, hits_NE / np.maximum(all_NE, 1)) / positives_N
     return np.column_stack([roc_N, average_N])

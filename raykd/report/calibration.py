@@ -16,6 +16,7 @@ from raykd.report.wording import NBSP, percent, short
 Bins = Sequence[Mapping[str, float]]
 """Bins of confidence that have rows: how many, their mean confidence and their accuracy."""
 
+_LEAST = 0.01  # of the rows, in a bin that a line goes through
 _BEFORE: dict[str, Any] = {"color": COLOURS[1], "marker": "o", "linestyle": "-", "markersize": 5}
 _AFTER: dict[str, Any] = {"color": COLOURS[0], "marker": "s", "linestyle": (0, (5, 2)), "markersize": 5}
 _TEACHERS: dict[str, Any] = {"color": COLOURS[3], "marker": "x", "linestyle": (0, (1, 1.5)), "markersize": 5}
@@ -58,12 +59,16 @@ def reliability_plot(reliability: Mapping[str, Mapping[str, Bins | None]], stude
 
 
 def _curve(axes: Any, bins: Bins, look: dict[str, Any]) -> None:
-    """Points as large as their bins: those of few rows say little."""
+    """Points as large as their bins: those of few rows say little, and the line leaves them out."""
     total = sum(one["rows"] for one in bins)
-    x, y = [one["confidence"] for one in bins], [one["accuracy"] for one in bins]
-    axes.plot(x, y, **{**look, "marker": None}, linewidth=1.1)
+    joined = [one for one in bins if one["rows"] >= _LEAST * total]
+    axes.plot(*_places(joined), **{**look, "marker": None}, linewidth=1.2)
     sizes = [12 + 130 * one["rows"] / total for one in bins]
-    axes.scatter(x, y, sizes, color=look["color"], marker=look["marker"], zorder=3)
+    axes.scatter(*_places(bins), sizes, color=look["color"], marker=look["marker"], zorder=3)
+
+
+def _places(bins: Bins) -> tuple[list[float], list[float]]:
+    return [one["confidence"] for one in bins], [one["accuracy"] for one in bins]
 
 
 def _histogram(axes: Any, bins: Bins, ece_bins: int, number: int, curves: int, colour: str) -> None:
