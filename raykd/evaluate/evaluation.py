@@ -114,8 +114,7 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     learned_from = "external teachers" if "train" in manifest.scored_only else "labels"
     about = {"best_teacher": best, "learned_from": learned_from, "device": _device(), **clock.conditions, **conditions}
     run.write_json(f"{EVALUATION}/models.json", {**about, "models": compare(models, best)})
-    temperatures = {model["name"]: model["temperature"] for model in models if model["temperature"] is not None}
-    _publish_temperatures(run, lines, {model["name"]: model for model in models})
+    temperatures = _publish_temperatures(run, lines, found)
     teachers = [line.name for line in lines if line.kind in ("teacher", "teacher_ensemble")]
     run.write_json(FIGURES, figures(combined, rows["label"], temperatures, teachers))
     return {"rows": len(rows["label"]), "seconds": time.perf_counter() - begun}
@@ -155,12 +154,16 @@ class _Validation:
         return self._predictions[folder]
 
 
-def _publish_temperatures(run: RunDirectory, lines: Sequence[Entry], models: Mapping[str, dict[str, Any]]) -> None:
-    """`temperature.json` beside each student's weights, for whoever serves it."""
+def _publish_temperatures(
+    run: RunDirectory, lines: Sequence[Entry], found: Mapping[str, dict[str, Any]]
+) -> dict[str, float]:
+    """`temperature.json` beside each student's weights, for whoever serves it. Returns: the temperatures by line."""
+    fitted = {name: line for name, line in found.items() if line["temperature"] is not None}
     for line in lines:
-        if line.kind == "student" and models[line.name]["temperature"] is not None:
-            fitted = {figure: models[line.name][figure] for figure in CALIBRATION}
-            run.write_json(f"{line.members[0]}/{TEMPERATURE}", fitted)
+        if line.kind == "student" and line.name in fitted:
+            own = {figure: fitted[line.name][figure] for figure in CALIBRATION}
+            run.write_json(f"{line.members[0]}/{TEMPERATURE}", own)
+    return {name: float(line["temperature"]) for name, line in fitted.items()}
 
 
 def member_weights_of(
