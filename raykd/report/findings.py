@@ -70,7 +70,7 @@ def _gain(student: Model, models: Sequence[Model], learned_from: str) -> list[st
         return []
     difference = 100 * (student["accuracy"] - plain["accuracy"])
     side = "above" if difference >= 0 else "below"
-    tested = "" if student.get("gain_p") is None else f"; {_tested(student)}"
+    tested = "" if student.get("gain_p_holm") is None else f"; {_tested(student)}"
     return [
         f"It stands {abs(difference):.2f} points {side} the plain student, which learned from {learned_from} alone "
         f"({percent(plain['accuracy'])}{tested})."
@@ -78,9 +78,11 @@ def _gain(student: Model, models: Sequence[Model], learned_from: str) -> list[st
 
 
 def _tested(student: Model) -> str:
-    """The interval of the gain over the plain student, and whether it may be chance."""
+    """The interval of the gain over the plain student, and whether it may be chance: corrected, as in the table."""
     low, high = student["gain_ci95"]
-    return f"95{NBSP}% interval of the difference {points(low)} to {points(high)}, {probability(student['gain_p'])}"
+    return (
+        f"95{NBSP}% interval of the difference {points(low)} to {points(high)}, {probability(student['gain_p_holm'])}"
+    )
 
 
 def tiles(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -97,7 +99,7 @@ def tiles(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     if student.get("speedup_ensemble") is not None:
         found.append(("speed", f"{student['speedup_ensemble']:.1f} ×", "the teacher ensemble’s examples per second"))
     if student.get("gain") is not None:
-        found.append(("over plain", f"{points(student['gain'])} points", probability(student["gain_p"])))
+        found.append(("over plain", f"{points(student['gain'])} points", probability(student["gain_p_holm"])))
     return found
 
 

@@ -87,13 +87,13 @@ def test_summary_says_below_when_tmkd_loses_to_plain() -> None:
 
 
 def test_summary_says_whether_the_gain_may_be_chance() -> None:
-    tested = {"gain": 0.08, "gain_ci95": [0.05, 0.11], "gain_p": 0.0004}
+    tested = {"gain": 0.08, "gain_ci95": [0.05, 0.11], "gain_p": 0.0001, "gain_p_holm": 0.0004}
     said = summary(evaluation(TEACHER, TOGETHER, PLAIN, {**TMKD, **tested})).replace(NBSP, " ")
     assert "(70.00 %; 95 % interval of the difference +5.00 to +11.00, p < 0.001)" in said
 
 
 def test_tiles_give_the_figures_to_see_first() -> None:
-    tested = {"gain": -0.005, "gain_ci95": [-0.02, 0.01], "gain_p": 0.25}
+    tested = {"gain": -0.005, "gain_ci95": [-0.02, 0.01], "gain_p": 0.125, "gain_p_holm": 0.25}
     found = [
         (title, figure.replace(NBSP, " ")) for title, figure, _ in tiles(evaluation(TEACHER, PLAIN, {**TMKD, **tested}))
     ]
