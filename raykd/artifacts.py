@@ -25,6 +25,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 MARKER = "done.json"
 EXAMPLES = "examples"
 EVALUATION = "evaluation"
+FIGURES = f"{EVALUATION}/figures.json"
+TEMPERATURE = "temperature.json"  # in a student's folder: with it, its probabilities are calibrated on validation
 SWEEP = "sweep"
 
 

@@ -1,6 +1,7 @@
 """The `raykd` command."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -202,6 +203,39 @@ def doctor(
         Terminal().print(f"{mark} {text}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run directories, or names below --storage-path.")
+    ],
+    storage_path: _StoragePath = None,
+    output: Annotated[
+        Path, typer.Option(help="Page of a comparison; its tables go into a folder of that name.")
+    ] = Path("comparison.html"),
+) -> None:
+    """Write the report of a finished run anew, or compare several runs on one page.
+
+    Examples:
+
+    - `raykd report ~/raykd_results/quickstart` rewrites `report.html` and the CSV files in `report/`
+
+    - `raykd report a b c --output abc.html` compares three runs of the default storage path
+    """
+    from raykd.report.comparison import write_comparison
+    from raykd.report.finished import read_finished
+    from raykd.report.html import PAGE, write_report
+
+    found = [read_finished(run, storage_path) for run in runs]
+    if len(found) == 1:
+        [one] = found
+        write_report(one.config, one.directory, one.evaluation)
+        written = one.directory.path(PAGE)
+    else:
+        write_comparison(found, output)
+        written = str(output)
+    Terminal().print(f"report: {written}", highlight=False, soft_wrap=True)
 
 
 def _load(source: str, set_: list[str] | None, name: str | None, storage_path: str | None) -> Config:

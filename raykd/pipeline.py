@@ -129,21 +129,23 @@ def _check_classes(config: Config, run: RunDirectory) -> None:
 
 
 def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Times, begun: float) -> Facts:
-    measured = run.read_json(f"{EVALUATION}/models.json")
+    from raykd.report.provenance import versions
+
+    measured: Facts = run.read_json(f"{EVALUATION}/models.json")
+    models = measured.pop("models")
     names = [step.name for step in steps]
-    wanted = ("seconds", "stall_fraction", "examples_per_second", "per_epoch")
+    wanted = ("seconds", "training_seconds", "stall_fraction", "examples_per_second", "per_epoch")
     facts = {name: run.facts(name) for name in names}
     wall = time.time() - begun
     return {
         "schema": _SCHEMA,
         "metric": "accuracy",
         "seed": config.seed,
-        "device": measured["device"],
-        "best_teacher": measured["best_teacher"],
-        "learned_from": measured["learned_from"],
+        **measured,
+        "versions": versions(),
         "wall_seconds": wall,
         "stages": [{"name": name, **{key: facts[name].get(key) for key in wanted}} for name in names],
-        "models": measured["models"],
+        "models": models,
         "training_share": covered_seconds([(start, end) for step, start, end in times if step.trains]) / wall,
     }
 

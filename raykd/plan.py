@@ -18,6 +18,7 @@ from raykd.distill.trials import chosen, trials_in_all
 from raykd.schedule import Step
 
 _FORMAT = 1  # Raise it when a step's output changes for the same settings.
+_EVALUATED = 2  # The same for the evaluation alone.
 _HOW_IT_IS_READ = {"cache", "read_tasks", "prefetch"}  # of the settings of the data: the batches stay the same
 
 Facts = dict[str, Any]
@@ -75,7 +76,7 @@ def plan(config: Config) -> list[Step]:
         add(student.folder, work, needs, *student_settings(config, student), *made_of)
     everything = [step.name for step in steps if step.name != EXAMPLES]
     averaged = config.distill.model_dump(include=AVERAGING)
-    add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, averaged, trains=False)
+    add(EVALUATION, partial(_evaluate, config), everything, _EVALUATED, config.distill.recipes, averaged, trains=False)
     return steps
 
 
@@ -85,6 +86,8 @@ def _data_settings(config: Config) -> list[Any]:
 
     data = config.data.model_dump(exclude=_HOW_IT_IS_READ | {"tokenizer", "truncation"})
     # Nothing is added for what was so before there was a choice: examples made then stay valid.
+    if config.data.columns.group is None:
+        del data["columns"]["group"]
     cut = [] if config.data.truncation == "longest_first" else [config.data.truncation]
     preset = tokenizer_preset(config)
     return [data, *cut, *([] if preset is None else [tokenizer_fingerprint(preset)])]

@@ -17,6 +17,7 @@ def check(config: "Config") -> None:
     """Raises: ValueError naming key, what was found, what was expected and the remedy."""
     _check_names(config)
     _check_external(config)
+    _check_group(config)
     _check_batches(config)
     _check_losses(config)
     models = {teacher.name: teacher.model for teacher in config.teachers}
@@ -76,6 +77,15 @@ def _check_saved(config: "Config") -> None:
         raise ValueError(
             f"distill.hidden.loss: found {config.distill.hidden.loss} with the saved teacher {ready}, whose hidden "
             "states are not known; leave out either"
+        )
+
+
+def _check_group(config: "Config") -> None:
+    data = config.data
+    if data.columns.group is not None and data.source in BUILT_IN_SOURCES:
+        raise ValueError(
+            f"data.columns.group: found {data.columns.group}, expected none with data.source {data.source}, which has "
+            "no such column; leave it out"
         )
 
 

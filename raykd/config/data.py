@@ -52,6 +52,10 @@ class Columns(Section):
     )
     label: str = Field("label", description="class: an integer from 0, or a name; none, null or -1 where unknown")
     id: str | None = Field(None, description="a column of unique integers; default: ids are given by raykd")
+    group: str | None = Field(
+        None,
+        description="a column that names each row's question: its rows stay in one split, test rows of one are ranked",
+    )
     external: dict[ArtefactName, Annotated[ExternalColumn, BeforeValidator(_named_column)]] = Field(
         default_factory=dict, description="external teachers by name: their column of probabilities, or column and kind"
     )

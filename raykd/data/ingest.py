@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from raykd.artifacts import EXAMPLES, RunDirectory, external_folder
 from raykd.config import BUILT_IN_SOURCES, DataConfig
-from raykd.data import external
+from raykd.data import external, groups
 from raykd.data.checks import Quarantine
 from raykd.data.classes import count_classes
 from raykd.data.encoding import InputSpec, encode_rows, train_tokenizer
@@ -58,6 +58,8 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
     scores = {name: index.pop(external.logits_name(name)) for name in teachers}
     class_names = tuple(data.classes) if isinstance(data.classes, list) else names
     classes = count_classes(index, scores, class_names, data)
+    if "group" in columns:
+        groups.check_ranked(classes)
     rows_of = _split(index, data, seed)
     external.check_rows(rows_of, index, scores, data.source)
     tokenizer = _tokenizer(raw, data, columns) if "text_0" in columns else None
@@ -100,8 +102,8 @@ def _type_of(raw: ray.data.Dataset, column: str) -> pa.DataType:
 def _index(
     raw: ray.data.Dataset, columns: list[str], teachers: tuple[str, ...], data: DataConfig
 ) -> dict[str, NDArray[Any]]:
-    """`example_id` ascending, `label`, `split` if there is one, and how many logits each external teacher gave."""
-    names = [str(name) for name in ("example_id", "label", "split") if name in columns]
+    """`example_id` ascending, `label`, `split`, `group` if there is one, and external teachers' counts of logits."""
+    names = [str(name) for name in ("example_id", "label", "split", "group") if name in columns]
     chosen = raw.select_columns([*names, *map(external.logits_name, teachers)])
     if teachers:
         chosen = chosen.map_batches(external.Widths(teachers), batch_format="pyarrow")
@@ -163,8 +165,12 @@ def _split(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> dict[
     total = int(_known(labels[rows_of["train"]]).sum())
     for split, share in (("validation", data.validation), ("test", data.test)):
         if not len(rows_of[split]):
-            candidates = np.flatnonzero(_known(labels[rows_of["train"]]))
-            taken = candidates[held_out(labels[rows_of["train"]][candidates], round(share * total), data.stratify)]
+            known = _known(labels[rows_of["train"]])
+            if "group" in index:
+                taken = groups.held_out(rows_of["train"], index["group"], known, round(share * total))
+            else:
+                candidates = np.flatnonzero(known)
+                taken = candidates[held_out(labels[rows_of["train"]][candidates], round(share * total), data.stratify)]
             rows_of[split], rows_of["train"] = rows_of["train"][taken], np.delete(rows_of["train"], taken)
     known = _known(labels[rows_of["train"]])
     labelled, unlabelled = rows_of["train"][known], rows_of["train"][~known]
@@ -216,7 +222,11 @@ def _with_repaired(
     names = ["example_id", "label", "text_0", "text_1"]
     scores = [external.logits_name(teacher) for teacher in data.columns.external]
     made = made.select_columns(names).map_batches(external.Unscored(scores), batch_format="pyarrow")
-    return raw.select_columns([*names, *scores]).union(made).materialize(), index
+    names += scores
+    if "group" in raw.schema().names:
+        names.append("group")
+        made = made.map_batches(groups.with_unknown, batch_format="pyarrow")
+    return raw.select_columns(names).union(made.select_columns(names)).materialize(), index
 
 
 def _truncated(shards: list[dict[str, Any]]) -> tuple[tuple[str, int], ...]:
@@ -301,6 +311,8 @@ class _ShardWriter:
         labels = np.full(len(ids), -1, np.int32) if split == "unlabelled" else rows["label"].to_numpy()
         inputs, truncated = self._encode(rows)
         columns = {"example_id": ids, "label": labels, "inputs": inputs}
+        if split == "test" and "group" in rows.column_names:
+            columns["group"] = rows["group"]
         write_table(self._run, f"{EXAMPLES}/{shard.name}", columns)
         for teacher in self._teachers:
             if (logits := external.as_stored(rows[external.logits_name(teacher)])) is not None:

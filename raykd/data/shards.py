@@ -131,14 +131,18 @@ def read_shard(run: RunDirectory, shard: Shard) -> pa.Table:
 
 
 def unpack(table: pa.Table, inputs: InputSpec) -> Arrays:
-    """Rows as arrays: `label` int32 [rows], `lengths` int32 [rows] and `inputs` [rows, length], padded at the end."""
+    """Rows as arrays: `label` int32 [rows], `lengths` int32 [rows] and `inputs` [rows, length], padded at the end.
+
+    Also `group` int64 [rows] where the shard has groups: of the test split, where `data.columns.group` is set.
+    """
     values = table["inputs"].combine_chunks()
     if inputs.kind == "tokens":
         padded, lengths = _padded(values, inputs.length, inputs.pad_id)
     else:
         padded = values.flatten().to_numpy().reshape(len(table), inputs.length)
         lengths = np.full(len(table), inputs.length, np.int32)
-    return {"label": table["label"].to_numpy(), "lengths": lengths, "inputs": padded}
+    grouped = {"group": table["group"].to_numpy()} if "group" in table.column_names else {}
+    return {"label": table["label"].to_numpy(), "lengths": lengths, "inputs": padded, **grouped}
 
 
 def _padded(lists: pa.ListArray, length: int, pad: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
