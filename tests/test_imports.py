@@ -9,8 +9,8 @@ import raykd
 
 ORDER = [
     "errors", "quiet", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "ensemble", "data",
-    "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lanes", "cluster", "plan", "preview",
-    "console", "pipeline", "seeds", "bench", "cli",
+    "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lanes", "cluster", "export", "plan",
+    "preview", "console", "pipeline", "seeds", "bench", "serve", "cli",
 ]  # fmt: skip
 
 
