@@ -1,4 +1,4 @@
-"""Finished bundles of a run: which formats they hold, and a local copy of one. Reader: whoever serves. No TensorFlow."""
+"""Finished bundles of a run: which formats they hold, and a local copy of one. No TensorFlow. Reader: serving."""
 
 import tempfile
 from pathlib import Path

@@ -15,7 +15,7 @@ from raykd.export.loader import Bundle
 from raykd.export.published import local_bundle
 from raykd.serve.page import PAGE_HEADERS, page
 from raykd.serve.settings import Settings
-from raykd.serve.wire import Refusal, answer, parse
+from raykd.serve.wire import RequestError, answer, parse
 
 _MOST_AT_A_TIME = 256  # rows of one call into the model, so that there are few shapes
 
@@ -35,17 +35,17 @@ class Predictor:
         """One request of any path and method."""
         try:
             return await self._respond(request)
-        except Refusal as refusal:
-            headers = {"Allow": "GET" if request.url.path != "/predict" else "POST"} if refusal.status == 405 else None
-            return JSONResponse(refusal.as_json(), refusal.status, headers)
+        except RequestError as error:
+            headers = {"Allow": "GET" if request.url.path != "/predict" else "POST"} if error.status == 405 else None
+            return JSONResponse(error.as_json(), error.status, headers)
 
     async def _respond(self, request: Request) -> Response:
         path, method = request.url.path, request.method
         if path not in ("/", "/health", "/predict"):
-            raise Refusal(404, f"{path[:80]}: not found, expected /predict, /health or /")
+            raise RequestError(404, f"{path[:80]}: not found, expected /predict, /health or /")
         expected = "POST" if path == "/predict" else "GET"
         if method != expected:
-            raise Refusal(405, f"{path}: found {method}, expected {expected}")
+            raise RequestError(405, f"{path}: found {method}, expected {expected}")
         if path == "/":
             return HTMLResponse(self._page, headers=PAGE_HEADERS)
         if path == "/health":
@@ -54,7 +54,7 @@ class Predictor:
         # A form of another site can't send this type, so no page elsewhere can make a visitor's browser ask.
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Refusal(415, f"content-type: found {kind[:40] or 'none'}, expected application/json")
+            raise RequestError(415, f"content-type: found {kind[:40] or 'none'}, expected application/json")
         asked = parse(
             await _body(request, self._settings.limits.body_bytes), self._bundle.manifest, self._settings.limits
         )
@@ -95,16 +95,16 @@ def application(run: RunDirectory, name: str, settings: Settings) -> serve.Appli
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """The body, not more of it than `most` bytes. Raises: Refusal."""
-    refusal = Refusal(413, f"the body has more than {most} bytes; send several requests")
+    """The body, not more of it than `most` bytes. Raises: RequestError."""
+    too_large = RequestError(413, f"the body has more than {most} bytes; send several requests")
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > most:
-        raise refusal
+        raise too_large
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)
         if size > most:
-            raise refusal
+            raise too_large
         pieces.append(piece)
     return b"".join(pieces)
 

@@ -1,11 +1,12 @@
 """Serves a finished run until it is interrupted, exporting its model first where that isn't done."""
 
+import logging
 import signal
 import socket
 import threading
 from importlib.util import find_spec
 
-import rich
+from rich.console import Console as Terminal
 
 from raykd.artifacts import RunDirectory
 from raykd.cluster import connect
@@ -58,9 +59,9 @@ def serve(run: RunDirectory, name: str, settings: Settings, host: str, port: int
 
     from raykd.serve.app import application
 
+    if not verbose:
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
     stopped = threading.Event()
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, lambda number, frame: stopped.set())
     with connect(None, verbose):
         try:
             ray_serve.start(
@@ -69,7 +70,10 @@ def serve(run: RunDirectory, name: str, settings: Settings, host: str, port: int
                 logging_config=None if verbose else {"log_level": "ERROR", "enable_access_log": False},
             )
             ray_serve.run(application(run, name, settings), name="raykd")
-            rich.print(f"{name} of {run.root} at http://{host}:{port}; Ctrl-C ends it")
+            for one in (signal.SIGINT, signal.SIGTERM):  # Ray has put handlers of its own in place.
+                signal.signal(one, lambda number, frame: stopped.set())
+            line = f"{name} of {run.root} at http://{host}:{port}; Ctrl-C ends it"
+            Terminal().print(line, highlight=False, soft_wrap=True)
             stopped.wait()
         finally:
             ray_serve.shutdown()

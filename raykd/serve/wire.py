@@ -14,7 +14,7 @@ from typing import Any
 from raykd.serve.settings import Limits
 
 
-class Refusal(Exception):
+class RequestError(Exception):
     """A request that is answered with an error.
 
     Args: status: of HTTP; message: one line that says what was found, what was expected, and the remedy.
@@ -32,7 +32,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Asked:
-    """The rows of a request, each the values of the model's fields in their order; `many`: whether it came as a list."""
+    """The rows of a request, each the model's fields in order; `many`: whether they came as a list."""
 
     rows: list[list[Any]]
     many: bool
@@ -42,24 +42,25 @@ def parse(body: bytes, described: Mapping[str, Any], limits: Limits) -> Asked:
     """Check a body.
 
     Args: described: the bundle's manifest.
-    Raises: Refusal: 400 for what isn't JSON, 413 for too many rows or characters, 422 for other fields or values.
+    Raises: RequestError: 400 for what isn't JSON, 413 for too many rows or characters, 422 for other fields or values.
     """
     value = _json(body)
     fields: list[str] = described["fields"]
     if not isinstance(value, dict):
-        raise Refusal(
+        raise RequestError(
             422, f"found {_kind(value)}, expected an object with {_names(fields)}, or with rows: a list of them"
         )
     many = "rows" in value and "rows" not in fields
     if not many:
         return Asked([_row(value, described, limits, "the row")], many)
     if others := sorted(set(value) - {"rows"}):
-        raise Refusal(422, f"found {_names(others)} beside rows, expected rows alone; leave the others out")
+        raise RequestError(422, f"found {_names(others)} beside rows, expected rows alone; leave the others out")
     rows = value["rows"]
     if not isinstance(rows, list) or not rows:
-        raise Refusal(422, f"rows: found {_kind(rows)}, expected a list of 1 to {limits.rows} objects")
+        found = "an empty list" if rows == [] else _kind(rows)
+        raise RequestError(422, f"rows: found {found}, expected a list of 1 to {limits.rows} objects")
     if len(rows) > limits.rows:
-        raise Refusal(413, f"rows: found {len(rows)}, expected at most {limits.rows}; send several requests")
+        raise RequestError(413, f"rows: found {len(rows)}, expected at most {limits.rows}; send several requests")
     return Asked([_row(row, described, limits, f"row {place}") for place, row in enumerate(rows)], many)
 
 
@@ -78,10 +79,10 @@ def answer(asked: Asked, parts: Sequence[str], probabilities_BC: Any, parts_BPC:
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise Refusal(400, f"the body is not JSON: {reason}") from error
+        raise RequestError(400, f"the body is not JSON: {reason}") from error
 
 
 def _refuse_constant(name: str) -> None:
@@ -92,7 +93,7 @@ def _row(row: Any, described: Mapping[str, Any], limits: Limits, where: str) -> 
     fields: list[str] = described["fields"]
     if not isinstance(row, dict) or set(row) != set(fields):
         found = _names(sorted(row)) if isinstance(row, dict) else _kind(row)
-        raise Refusal(422, f"{where}: found {found or 'no field'}, expected {_names(fields)}")
+        raise RequestError(422, f"{where}: found {found or 'no field'}, expected {_names(fields)}")
     inputs = described["inputs"]
     if inputs["kind"] == "tokens":
         return [_text(row[name], limits, f"{where}, {name}") for name in fields]
@@ -102,15 +103,15 @@ def _row(row: Any, described: Mapping[str, Any], limits: Limits, where: str) -> 
 def _text(value: Any, limits: Limits, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         found = "an empty text" if isinstance(value, str) else _kind(value)
-        raise Refusal(422, f"{where}: found {found}, expected a text that isn't empty")
+        raise RequestError(422, f"{where}: found {found}, expected a text that isn't empty")
     if len(value) > limits.characters:
-        raise Refusal(
+        raise RequestError(
             413, f"{where}: found {len(value)} characters, expected at most {limits.characters}; cut the text"
         )
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise Refusal(
+        raise RequestError(
             422, f"{where}: found half of a surrogate pair at {error.start}, expected Unicode text"
         ) from error
     return value
@@ -120,12 +121,12 @@ def _numbers(value: Any, inputs: Mapping[str, Any], where: str) -> list[float]:
     length, small = inputs["length"], inputs["dtype"] == "uint8"
     expected = f"a list of {length} {'whole numbers from 0 to 255' if small else 'numbers'}"
     if not isinstance(value, list):
-        raise Refusal(422, f"{where}: found {_kind(value)}, expected {expected}")
+        raise RequestError(422, f"{where}: found {_kind(value)}, expected {expected}")
     if len(value) != length:
-        raise Refusal(422, f"{where}: found {len(value)} numbers, expected {expected}")
+        raise RequestError(422, f"{where}: found {len(value)} numbers, expected {expected}")
     for place, number in enumerate(value):
         if not _is_number(number) or (small and not (isinstance(number, int) and 0 <= number <= 255)):
-            raise Refusal(422, f"{where}: found {str(number)[:40]} at {place}, expected {expected}")
+            raise RequestError(422, f"{where}: found {str(number)[:40]} at {place}, expected {expected}")
     return value
 
 
