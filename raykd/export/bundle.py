@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from raykd.artifacts import EVALUATION, EXAMPLES, RunDirectory
+from raykd.artifacts import EVALUATION, RunDirectory
 from raykd.config import Config
 from raykd.data.shards import read_manifest
 from raykd.distill.trials import chosen
@@ -27,7 +27,7 @@ from raykd.export.choice import chosen_name, export_folder
 from raykd.export.formats import write
 from raykd.export.loader import FILES, MANIFEST, Bundle
 from raykd.export.model import Servable, load_servable, predict
-from raykd.export.verify import Verified, validation_rows, verify
+from raykd.export.verify import Verified, validation_rows, verify, verify_texts, written_out
 
 _SCHEMA = 1  # of the bundle's manifest
 
@@ -50,13 +50,15 @@ def export(config: Config, run: RunDirectory, report: Report) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         described = _describe(config, servable, run)
-        _write_common(folder, described, run)
+        _write_common(folder, described, servable)
         verified: list[Verified] = []
         for format in config.export.formats:
             path = folder / FILES[format]
             write(servable, format, path)
             bundle = Bundle(folder, format)
             verified.append(verify(bundle, format, _bytes(path), rows, expected, manifest.inputs))
+            if format == "saved_model" and servable.tokenizer is not None:
+                verify_texts(bundle, path, written_out(servable.tokenizer, rows, len(servable.fields)))
             report({"folder": export_folder(name), "share": len(verified) / len(config.export.formats)})
         described["formats"] = {one.format: one.as_json() for one in verified}
         _write_json(folder / MANIFEST, described)
@@ -73,7 +75,7 @@ def _describe(config: Config, servable: Servable, run: RunDirectory) -> dict[str
         "model": servable.name,
         "evaluation": run.facts(EVALUATION)["fingerprint"],
         "classes": servable.classes,
-        "fields": field_names(config, servable.inputs.kind),
+        "fields": list(servable.fields),
         "inputs": asdict(servable.inputs),
         "parts": list(servable.parts),
         "weights": list(servable.weights),
@@ -84,19 +86,11 @@ def _describe(config: Config, servable: Servable, run: RunDirectory) -> dict[str
     }
 
 
-def field_names(config: Config, kind: str) -> list[str]:
-    """What a row consists of: the source's columns, or the built-in sources' own."""
-    columns = config.data.columns
-    if kind == "features":
-        return [columns.features or "features"]
-    return list(columns.text or ("query", "passage"))
-
-
-def _write_common(folder: Path, described: dict[str, Any], run: RunDirectory) -> None:
+def _write_common(folder: Path, described: dict[str, Any], servable: Servable) -> None:
     _write_json(folder / MANIFEST, described)
     shutil.copyfile(loader.__file__, folder / "load.py")
-    if described["inputs"]["kind"] == "tokens":
-        (folder / "tokenizer.json").write_bytes(run.read_bytes(f"{EXAMPLES}/tokenizer.json"))
+    if servable.tokenizer is not None:
+        (folder / "tokenizer.json").write_text(servable.tokenizer, encoding="utf-8")
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tokenizers import Tokenizer
 
 from raykd.config import Format
 from raykd.errors import InputError
 from raykd.export.model import Servable, as_keras
+from raykd.export.wordpiece import text_encoder
 
 _ONE = "erfc_one"
 
@@ -22,10 +24,15 @@ def write(servable: Servable, format: Format, path: Path) -> None:
 
 
 def _saved_model(servable: Servable, path: Path) -> None:
+    """Signature `serve` takes inputs [B, L]; of texts, `serve_texts` takes the strings [B] themselves."""
     model = as_keras(servable)
     archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.add_endpoint("serve", lambda inputs: model(inputs, training=False), _signature(model))
+    if servable.tokenizer is not None:
+        encode = text_encoder(Tokenizer.from_str(servable.tokenizer), servable.inputs)
+        names = [f"text_{place}" for place in range(len(servable.fields))]
+        texts = [tf.TensorSpec([None], tf.string, name=name) for name in names]
+        archive.add_endpoint("serve_texts", lambda *columns_B: model(encode(columns_B), training=False), texts)
     archive.write_out(str(path), verbose=False)
 
 

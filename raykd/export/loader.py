@@ -42,10 +42,10 @@ class Bundle:
         self.parts: list[str] = self.manifest["parts"]
         self._inputs: dict[str, Any] = self.manifest["inputs"]
         there = [name for name in _WITHOUT_RAYKD if name in self.manifest["formats"]]
-        chosen = format or next(iter(there), None)
+        chosen = format or next(iter(there), "none")
         if chosen not in self.manifest["formats"]:
             raise ValueError(f"{folder}: format {chosen}, expected one of {', '.join(self.manifest['formats'])}")
-        self.format: str = chosen
+        self.format = chosen
         self._run = _RUNTIMES[chosen](str(folder / FILES[chosen]), threads)
         self._tokenizer = None
         if self._inputs["kind"] == "tokens":

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from raykd.artifacts import EVALUATION, RunDirectory
+from raykd.artifacts import EVALUATION, EXAMPLES, RunDirectory
 from raykd.config import Config, Space
 from raykd.data.encoding import InputSpec
 from raykd.data.shards import Arrays, Manifest, read_manifest
@@ -35,6 +35,8 @@ class Servable:
         weights: of the members, summing to 1.
         space: what is averaged.
         temperature: of the final probabilities: p^(1/T), made to sum to 1. A model of one head has softmax(logits / T).
+        fields: names of what a row consists of: one or two texts, or a list of numbers.
+        tokenizer: of texts, as JSON; None for numbers.
         parts: names of what is averaged: the members, or the heads of a single one; one name where nothing is.
     """
 
@@ -46,6 +48,8 @@ class Servable:
     space: Space
     temperature: float
     parts: tuple[str, ...]
+    fields: tuple[str, ...]
+    tokenizer: str | None
 
     @property
     def inputs(self) -> InputSpec:
@@ -83,7 +87,17 @@ def load_servable(config: Config, name: str, run: RunDirectory) -> Servable:
         space=config.distill.average,
         temperature=float(run.read_json(f"{folders[0]}/{_TEMPERATURE}")["temperature"]) if calibrated else 1.0,
         parts=_parts(config, folders, known, manifest),
+        fields=_fields(config, manifest.inputs),
+        tokenizer=run.read_bytes(f"{EXAMPLES}/tokenizer.json").decode() if manifest.inputs.kind == "tokens" else None,
     )
+
+
+def _fields(config: Config, inputs: InputSpec) -> tuple[str, ...]:
+    """The source's columns, or what the built-in sources have."""
+    columns = config.data.columns
+    if inputs.kind == "features":
+        return (columns.features or "features",)
+    return tuple(columns.text or ("query", "passage"))
 
 
 def _parts(config: Config, folders: Sequence[str], specs: Sequence[ModelSpec], manifest: Manifest) -> tuple[str, ...]:

@@ -5,14 +5,17 @@ Axes: B rows, C classes.
 
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from raykd.artifacts import RunDirectory
 from raykd.config import Format
-from raykd.data.encoding import InputSpec
+from raykd.data.encoding import PAD_ID, SEP_ID, InputSpec
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest
 from raykd.ensemble import Floats
@@ -111,6 +114,36 @@ def verify(bundle: Bundle, format: Format, size: int, rows: Arrays, expected_BC:
             f"leave {format} out or export another model"
         )
     return measured
+
+
+def written_out(tokenizer: str, rows: Arrays, texts: int) -> list[list[str]]:
+    """Texts that a batch of rows' ids stand for, one list for each of the fields; not those that were ingested."""
+    decoder = Tokenizer.from_str(tokenizer)
+    ids = rows["inputs"][:_BATCH].tolist()
+    parts = [decoder.decode_batch(_between_separators(row, texts)) for row in ids]
+    return [[part[place] for part in parts] for place in range(texts)]
+
+
+def _between_separators(ids: list[int], texts: int) -> list[list[int]]:
+    found: list[list[int]] = [[]]
+    for one in ids[1:]:
+        if one == SEP_ID and len(found) < texts:
+            found.append([])
+        elif one not in (SEP_ID, PAD_ID):
+            found[-1].append(one)
+    return found + [[]] * (texts - len(found))
+
+
+def verify_texts(bundle: Bundle, path: Path, texts: list[list[str]]) -> None:
+    """Compare the SavedModel's own tokenizer with the bundle's. Raises: InputError where predictions differ."""
+    columns = [tf.constant(column) for column in texts]
+    found_BC = tf.saved_model.load(str(path)).serve_texts(*columns)["probabilities"].numpy()
+    largest = _largest(found_BC, bundle(list(zip(*texts, strict=True))).astype(np.float64))
+    if largest > TOLERANCE:
+        raise InputError(
+            f"export.formats: saved_model: its own tokenizer changes a probability by {largest:.1e}, expected at most "
+            f"{TOLERANCE}; leave saved_model out"
+        )
 
 
 def format_percent(share: float) -> str:

@@ -61,7 +61,7 @@ class Predictor:
         probabilities, parts = await self._predict(asked.rows)
         return JSONResponse(answer(asked, self._bundle.parts, probabilities, parts))
 
-    @serve.batch
+    @serve.batch  # type: ignore[untyped-decorator]
     async def _predict(self, requests: list[list[list[Any]]]) -> list[tuple[Any, Any]]:
         """Probabilities and parts for the rows of each request, as lists."""
         rows = [row for request in requests for row in request]
@@ -89,6 +89,7 @@ def application(run: RunDirectory, name: str, settings: Settings) -> serve.Appli
         name="raykd",
         num_replicas=1,
         max_ongoing_requests=settings.waiting,
+        max_queued_requests=settings.waiting,
         ray_actor_options={"num_cpus": 1},
     )
     return deployment.bind(run, name, settings)

@@ -22,7 +22,7 @@ class Settings:
     Args:
         max_batch: requests that are predicted together, at most; 1: each alone.
         wait_ms: that a request waits for others, at most.
-        waiting: requests under way or waiting; more are answered with 503.
+        waiting: requests under way at once; as many more wait, and further ones are answered with 503.
         threads: that the model computes with; None: all.
     """
 

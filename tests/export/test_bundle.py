@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.testing import assert_allclose
 from tiny_run import LENGTH, texts, tiny_config, write_run
 from tokenizers import Tokenizer
@@ -65,6 +66,16 @@ def test_formats_agree_on_raw_texts(texts_run: tuple[RunDirectory, Config, Any])
     outputs = saved.outputs(rows)
     assert saved.parts == ["head golden", "head a", "head b"]
     assert_allclose(outputs["parts"].mean(axis=1), outputs["probabilities"], atol=1e-6)
+
+
+def test_saved_model_reads_texts_itself(texts_run: tuple[RunDirectory, Config, Any]) -> None:
+    run, _, _ = texts_run
+    folder = local_bundle(run, "student/many_on_one")
+    queries, passages = texts(seed=7, rows=30)
+    model = tf.saved_model.load(str(folder / "saved_model"))
+    found = model.signatures["serve_texts"](text_0=tf.constant(queries), text_1=tf.constant(passages))
+    expected = Bundle(folder)(list(zip(queries, passages, strict=True)))
+    assert_allclose(found["probabilities"], expected, atol=1e-6)
 
 
 def test_bundle_encodes_as_ingestion_does(texts_run: tuple[RunDirectory, Config, Any]) -> None:

@@ -80,10 +80,14 @@ def _ask(url: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]
     request = urllib.request.Request(url, body, {name.replace("_", "-"): value for name, value in headers.items()})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            text = answer.read().decode()
-            return answer.status, json.loads(text) if "json" in answer.headers["Content-Type"] else text
+            return answer.status, _read(answer)
     except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
+        return error.code, _read(error)
+
+
+def _read(answer: Any) -> Any:
+    text = answer.read().decode()
+    return json.loads(text) if "json" in answer.headers.get("Content-Type", "") else text
 
 
 def _post(url: str, body: bytes) -> tuple[int, Any]:
