@@ -137,7 +137,8 @@ def _between_separators(ids: list[int], texts: int) -> list[list[int]]:
 def verify_texts(bundle: Bundle, path: Path, texts: list[list[str]]) -> None:
     """Compare the SavedModel's own tokenizer with the bundle's. Raises: InputError where predictions differ."""
     columns = [tf.constant(column) for column in texts]
-    found_BC = tf.saved_model.load(str(path)).serve_texts(*columns)["probabilities"].numpy()
+    model = tf.saved_model.load(str(path))  # It must stay: its variables go with it.
+    found_BC = model.serve_texts(*columns)["probabilities"].numpy()
     largest = _largest(found_BC, bundle(list(zip(*texts, strict=True))).astype(np.float64))
     if largest > TOLERANCE:
         raise InputError(
