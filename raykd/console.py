@@ -206,11 +206,44 @@ def _facts(event: Event) -> str:
         parts.append(f"{event['kept']:,} of {event['unlabelled']:,} unlabelled rows kept")
     if event.get("validation_accuracy") is not None:
         parts.append(f"validation accuracy {event['validation_accuracy']:.2%}")
+    for export in event.get("exports", []):
+        parts.append(
+            f"{export['format']} differs by {export['largest_difference']:.1e}, accuracy "
+            f"{100 * export['accuracy_change']:+.2f} points"
+        )
     if event.get("examples_per_second") is not None:
         parts.append(f"{event['examples_per_second']:,.0f} examples/s")
     if event.get("stall_fraction") is not None:
         parts.append(f"{event['stall_fraction']:.1%} stalled")
     return ", ".join(parts)
+
+
+def show_exports(exports: Sequence[dict[str, Any]], folder: str) -> None:
+    """Print how each exported format compares with its source, and where the bundle is."""
+    table = Table(box=None, header_style="dim", title="compared on validation rows", title_justify="left")
+    table.add_column("format")
+    for name in ("size", "rows", "largest difference", "accuracy", "change", "tolerance", "one row", "examples/s"):
+        table.add_column(name, justify="right")
+    for export in exports:
+        tolerance = export["tolerance"]
+        table.add_row(
+            export["format"],
+            f"{export['bytes'] / 1000:,.0f} kB",
+            f"{export['rows']:,}",
+            f"{export['largest_difference']:.1e}",
+            _number(export["accuracy"], ".2%"),
+            f"{100 * export['accuracy_change']:+.2f} points",
+            f"{tolerance['probability']:g}"
+            if "probability" in tolerance
+            else f"{100 * tolerance['accuracy']:g} points",
+            f"{export['latency_ms_p50']:.2f} ms",
+            f"{export['examples_per_second']:,.0f}",
+        )
+    console = rich.console.Console()
+    if not console.is_terminal:
+        console.width = _LOG_WIDTH
+    console.print(table)
+    console.print(f"model card, loader and files: {folder}", highlight=False, soft_wrap=True)
 
 
 def show_plan(steps: Sequence["Planned"]) -> None:

@@ -2,19 +2,21 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import yaml
 
-from raykd.artifacts import EVALUATION, EXAMPLES, SWEEP, RunDirectory
+from raykd.artifacts import EVALUATION, EXAMPLES, MARKER, SWEEP, RunDirectory
 from raykd.cluster import connect, lanes_for
 from raykd.config import Config
 from raykd.console import Console
 from raykd.distill.checks import check_classes, check_unlabelled
 from raykd.distill.trials import BEST, read_records
+from raykd.errors import InputError
 from raykd.lease import Lease
-from raykd.plan import plan
+from raykd.plan import export_step, plan
+from raykd.quiet import silenced
 from raykd.schedule import Step, covered_seconds, needed, phases, unfinished
 
 _SCHEMA = 1  # of evaluation.json
@@ -67,6 +69,27 @@ def sweep(config: Config, *, address: str | None = None, verbose: bool = False) 
 def sweeping(config: Config) -> Config:
     """The configuration with its sweep enabled."""
     return config.model_copy(update={"sweep": config.sweep.model_copy(update={"enabled": True})})
+
+
+def export(config: Config, directory: RunDirectory, *, verbose: bool = False) -> Facts:
+    """Export the configuration's model from a finished run, unless that is done already.
+
+    Args: directory: of the run; verbose: as `run`.
+    Returns: the export's facts, `exports` among them: each format's figures.
+    Raises: InputError where the run has no evaluation, or as `raykd.export.bundle.export`.
+    """
+    if not directory.exists(f"{EVALUATION}/{MARKER}"):
+        raise InputError(f"{directory.root}: found no evaluation, expected a finished run; finish it with raykd run")
+    step = export_step(config, directory.facts(EVALUATION)["fingerprint"])
+    if unfinished([step], directory):
+        with Lease(directory), nullcontext() if verbose else silenced():
+            directory.begin(step.name, step.fingerprint)
+            directory.finish(step.name, step.fingerprint, **step.work(directory, _ignore))
+    return directory.facts(step.name)
+
+
+def _ignore(event: Facts) -> None:
+    """Progress that nothing shows."""
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from raykd.distill.inheritance import AVERAGING, student_settings, teachers_read
 from raykd.distill.recipes import Student, students
 from raykd.distill.rounds import Round, round_model, round_settings, rounds
 from raykd.distill.trials import chosen, trials_in_all
+from raykd.export.choice import check_installed, chosen_name, export_folder, export_settings
 from raykd.schedule import Step
 
 _FORMAT = 1  # Raise it when a step's output changes for the same settings.
@@ -77,7 +78,21 @@ def plan(config: Config) -> list[Step]:
     everything = [step.name for step in steps if step.name != EXAMPLES]
     averaged = config.distill.model_dump(include=AVERAGING)
     add(EVALUATION, partial(_evaluate, config), everything, _EVALUATED, config.distill.recipes, averaged, trains=False)
+    if config.export.formats:
+        steps.append(export_step(config, made[EVALUATION]))
     return steps
+
+
+def export_step(config: Config, evaluation: str) -> Step:
+    """The step that exports the model that the configuration names.
+
+    Args: evaluation: its fingerprint.
+    Raises: InputError for an unknown model, or a format whose packages aren't installed.
+    """
+    check_installed(config.export.formats)
+    folder = export_folder(chosen_name(config))
+    own = fingerprint(folder, export_settings(config), evaluation)
+    return Step(folder, own, partial(_export, config), (EVALUATION,), trains=False)
 
 
 def _data_settings(config: Config) -> list[Any]:
@@ -178,3 +193,9 @@ def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:
     from raykd.evaluate.evaluation import evaluate
 
     return evaluate(chosen(config, run), run, report)
+
+
+def _export(config: Config, run: RunDirectory, report: Any) -> Facts:
+    from raykd.export.bundle import export
+
+    return export(config, run, report)

@@ -9,8 +9,8 @@ import raykd
 
 ORDER = [
     "errors", "quiet", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "ensemble", "data",
-    "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lanes", "cluster", "predict", "plan",
-    "preview", "console", "pipeline", "seeds", "bench", "doctor", "starter", "api", "cli",
+    "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lanes", "cluster", "predict", "export",
+    "plan", "preview", "console", "pipeline", "seeds", "bench", "serve", "doctor", "starter", "api", "cli",
 ]  # fmt: skip
 
 

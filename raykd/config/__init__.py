@@ -5,6 +5,7 @@ Every field states its meaning, unit and default. YAML comes in through `raykd.l
 
 from raykd.config.data import BUILT_IN_SOURCES, Cache, Columns, DataConfig, ExternalColumn, Format, ImageConfig
 from raykd.config.distill import DistillConfig, HiddenConfig, NoisyStudentConfig, SoftLoss, Space, Weighting
+from raykd.config.export import ExportConfig, ExportFormat
 from raykd.config.job import Config
 from raykd.config.models import (
     MODEL_TYPES,
@@ -44,6 +45,8 @@ __all__ = [
     "CustomModelConfig",
     "DataConfig",
     "DistillConfig",
+    "ExportConfig",
+    "ExportFormat",
     "ExternalColumn",
     "Format",
     "HiddenConfig",

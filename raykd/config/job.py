@@ -5,6 +5,7 @@ from pydantic import Field, model_validator
 from raykd.config.checks import check
 from raykd.config.data import DataConfig
 from raykd.config.distill import DistillConfig
+from raykd.config.export import ExportConfig
 from raykd.config.scaling import ScalingConfig
 from raykd.config.section import ArtefactName, Section
 from raykd.config.sweep import SweepConfig
@@ -25,6 +26,7 @@ class Config(Section):
     distill: DistillConfig = Field(default_factory=DistillConfig)
     sweep: SweepConfig = Field(default_factory=SweepConfig)
     scaling: ScalingConfig = Field(default_factory=ScalingConfig)
+    export: ExportConfig = Field(default_factory=ExportConfig)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 PAD_ID, UNK_ID, CLS_ID, SEP_ID = 0, 1, 2, 3
 _ALPHABET = 200  # characters; others become [UNK]
-_SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, max_length: int) -> T
     letters = [f"##{letter}" for letter in alphabet]
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary,
-        special_tokens=[*_SPECIAL_TOKENS, *letters],
+        special_tokens=[*SPECIAL_TOKENS, *letters],
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
         show_progress=False,
@@ -90,7 +90,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, max_length: int) -> T
     learner = bert_tokenizer(models.WordPiece(unk_token="[UNK]"))
     learner.train_from_iterator(texts, trainer)
     tokenizer = bert_tokenizer(models.WordPiece(learner.get_vocab(), unk_token="[UNK]"))
-    tokenizer.add_special_tokens(_SPECIAL_TOKENS)
+    tokenizer.add_special_tokens(SPECIAL_TOKENS)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B [SEP]",
