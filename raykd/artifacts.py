@@ -23,6 +23,7 @@ MARKER = "done.json"
 EXAMPLES = "examples"
 EVALUATION = "evaluation"
 SWEEP = "sweep"
+_WITHOUT_FOLDERS = ("s3", "gcs")  # They have keys alone: a folder would be one more request, and a key of its own.
 
 
 def teacher_folder(name: str) -> str:
@@ -57,10 +58,14 @@ class RunDirectory:
 
     @classmethod
     def at(cls, storage_path: str, name: str) -> "RunDirectory":
-        """The run directory `<storage_path>/<name>`, `~` and relative local paths resolved."""
+        """The run directory `<storage_path>/<name>`, `~` and relative local paths resolved.
+
+        What follows `?` in a URI, such as an object store's endpoint, stays at its end.
+        """
         if "://" not in storage_path:
-            storage_path = str(Path(storage_path).expanduser().absolute())
-        return cls(f"{storage_path.rstrip('/')}/{name}")
+            return cls(f"{Path(storage_path).expanduser().absolute()}/{name}")
+        place, mark, options = storage_path.partition("?")
+        return cls(f"{place.rstrip('/')}/{name}{mark}{options}")
 
     @cached_property
     def _location(self) -> tuple[fs.FileSystem, str]:
@@ -73,6 +78,11 @@ class RunDirectory:
                 f"storage_path {self.root}: {error}; expected a local folder or a URI such as s3://bucket/folder"
             ) from error
         return fs.LocalFileSystem(), self.root
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine, or of a file system mounted here."""
+        return isinstance(self.filesystem, fs.LocalFileSystem)
 
     @property
     def filesystem(self) -> fs.FileSystem:
@@ -112,13 +122,13 @@ class RunDirectory:
     def write_bytes(self, relative: str, content: bytes) -> None:
         """Publish a file at once: a reader sees the old one, or the new one, whole."""
         target = self.path(relative)
-        self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
+        if self.filesystem.type_name not in _WITHOUT_FOLDERS:
+            self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
         # Object stores publish when the stream closes; a local file needs the rename.
-        local = isinstance(self.filesystem, fs.LocalFileSystem)
-        written = f"{target}.part-{os.getpid()}" if local else target
+        written = f"{target}.part-{os.getpid()}" if self.is_local else target
         with self.filesystem.open_output_stream(written) as stream:
             stream.write(content)
-        if local:
+        if self.is_local:
             self.filesystem.move(written, target)
 
     def read_json(self, relative: str) -> Any:

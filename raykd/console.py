@@ -117,8 +117,8 @@ class Console:
             )
         self._console.print(text, style="dim", highlight=False, soft_wrap=True)
 
-    def results(self, evaluation: dict[str, Any], report: str) -> None:
-        """Print the table of all models and where the report is."""
+    def results(self, evaluation: dict[str, Any], report: str | None) -> None:
+        """Print the table of all models and where the report is, if there is one."""
         table = Table(title=f"test split, {evaluation['device']}", title_justify="left", box=None, header_style="dim")
         table.add_column("model")
         for name in (
@@ -153,8 +153,8 @@ class Console:
         )
         minutes, seconds = divmod(round(evaluation["wall_seconds"]), 60)
         self._console.print(
-            f"{minutes} min {seconds} s, {evaluation['training_share']:.0%} of it training or scoring; "
-            f"report: {report}",
+            f"{minutes} min {seconds} s, {evaluation['training_share']:.0%} of it training or scoring"
+            + ("" if report is None else f"; report: {report}"),
             highlight=False,
             soft_wrap=True,
         )

@@ -14,8 +14,8 @@ from raykd.console import Console
 from raykd.distill.checks import check_classes, check_unlabelled
 from raykd.distill.trials import BEST, read_records
 from raykd.lease import Lease
-from raykd.plan import plan
-from raykd.schedule import Step, covered_seconds, needed, phases, unfinished
+from raykd.plan import plan, plan_of
+from raykd.schedule import Step, covered_seconds, phases, unfinished
 
 _SCHEMA = 1  # of evaluation.json
 
@@ -31,18 +31,30 @@ def run(config: Config, *, address: str | None = None, verbose: bool = False) ->
     Returns: the evaluation, as `evaluation.json` in the run directory has it.
     Raises: InputError for bad input.
     """
-    begun = time.time()
-    with _directory(config) as (directory, lease):
-        steps = plan(config)
-        missing = unfinished(steps, directory)
-        with Console(config, directory.root, len(steps), len(missing)) as console:
-            times = _perform(config, directory, missing, lease, console, address, verbose) if missing else []
-            if times or not directory.exists("evaluation.json"):
-                directory.write_json("evaluation.json", _evaluation(config, directory, steps, times, begun))
-            evaluation: Facts = directory.read_json("evaluation.json")
-            _report(config, directory, evaluation)
-            console.results(evaluation, directory.path("report.html"))
-    return evaluation
+    return _run(config, address, verbose, reports=True)
+
+
+def teachers(config: Config, *, address: str | None = None, verbose: bool = False) -> dict[str, Facts]:
+    """Train the teachers, and do what they need, as far as it is not done yet. Args, Raises: as `run`.
+
+    Returns: what is known of each of these steps: rows, seconds, the validation accuracy.
+    """
+    return _up_to("teachers", config, address, verbose)
+
+
+def score(config: Config, *, address: str | None = None, verbose: bool = False) -> dict[str, Facts]:
+    """Write every teacher's logits; args and returns as `teachers`."""
+    return _up_to("logits", config, address, verbose)
+
+
+def distill(config: Config, *, address: str | None = None, verbose: bool = False) -> dict[str, Facts]:
+    """Train every recipe's students; args and returns as `teachers`."""
+    return _up_to("students", config, address, verbose)
+
+
+def evaluate(config: Config, *, address: str | None = None, verbose: bool = False) -> Facts:
+    """As `run`, without the report."""
+    return _run(config, address, verbose, reports=False)
 
 
 def sweep(config: Config, *, address: str | None = None, verbose: bool = False) -> Facts:
@@ -54,7 +66,7 @@ def sweep(config: Config, *, address: str | None = None, verbose: bool = False) 
     """
     config = sweeping(config)
     with _directory(config) as (directory, lease):
-        steps = needed(plan(config), SWEEP)
+        steps = plan_of(config, SWEEP)
         missing = unfinished(steps, directory)
         with Console(config, directory.root, len(steps), len(missing)) as console:
             if missing:
@@ -67,6 +79,33 @@ def sweep(config: Config, *, address: str | None = None, verbose: bool = False) 
 def sweeping(config: Config) -> Config:
     """The configuration with its sweep enabled."""
     return config.model_copy(update={"sweep": config.sweep.model_copy(update={"enabled": True})})
+
+
+def _run(config: Config, address: str | None, verbose: bool, *, reports: bool) -> Facts:
+    begun = time.time()
+    with _directory(config) as (directory, lease):
+        steps = plan(config)
+        missing = unfinished(steps, directory)
+        with Console(config, directory.root, len(steps), len(missing)) as console:
+            times = _perform(config, directory, missing, lease, console, address, verbose) if missing else []
+            if times or not directory.exists("evaluation.json"):
+                directory.write_json("evaluation.json", _evaluation(config, directory, steps, times, begun))
+            evaluation: Facts = directory.read_json("evaluation.json")
+            if reports:
+                _report(config, directory, evaluation)
+            console.results(evaluation, directory.path("report.html") if reports else None)
+    return evaluation
+
+
+def _up_to(part: str, config: Config, address: str | None, verbose: bool) -> dict[str, Facts]:
+    """Do what is missing of a part of the job, as `plan_of` has it."""
+    with _directory(config) as (directory, lease):
+        steps = plan_of(config, part)
+        missing = unfinished(steps, directory)
+        with Console(config, directory.root, len(steps), len(missing)) as console:
+            if missing:
+                _perform(config, directory, missing, lease, console, address, verbose)
+        return {step.name: directory.facts(step.name) for step in steps}
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from raykd.distill.inheritance import AVERAGING, student_settings, teachers_read
 from raykd.distill.recipes import Student, students
 from raykd.distill.rounds import Round, round_settings, rounds
 from raykd.distill.trials import chosen, trials_in_all
-from raykd.schedule import Step
+from raykd.schedule import Step, needed
 
 _FORMAT = 1  # Raise it when a step's output changes for the same settings.
 _HOW_IT_IS_READ = {"cache", "read_tasks", "prefetch"}  # of the settings of the data: the batches stay the same
@@ -72,6 +72,25 @@ def plan(config: Config) -> list[Step]:
     averaged = config.distill.model_dump(include=AVERAGING)
     add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, averaged, trains=False)
     return steps
+
+
+def plan_of(config: Config, part: str) -> list[Step]:
+    """The steps of a part of the job: what the part ends with, and what that needs.
+
+    Args: part: `teachers`, `logits`, `sweep`, `students`, `evaluation` (the whole job).
+    """
+    return needed(plan(config), *_ends(config, part))
+
+
+def _ends(config: Config, part: str) -> list[str]:
+    if part == "teachers":
+        return [teacher_folder(teacher.name) for teacher in config.teachers] or [EXAMPLES]
+    if part == "logits":
+        return [logits_folder(name) for name in config.teacher_names]
+    if part == "students":
+        wanted = students(config.distill.recipes, config.teacher_names)
+        return [*(student.folder for student in wanted), *(one.folder for one in rounds(config))]
+    return [part]
 
 
 def _follows_sweep(config: Config, student: Student) -> bool:

@@ -47,9 +47,9 @@ def phases(steps: Sequence[Step]) -> list[list[Step]]:
     return groups
 
 
-def needed(steps: Sequence[Step], name: str) -> list[Step]:
-    """The step of this name and those that it needs, itself or through others, in order."""
-    wanted = {name}
+def needed(steps: Sequence[Step], *names: str) -> list[Step]:
+    """The steps of these names and those that they need, themselves or through others, in order."""
+    wanted = set(names)
     for step in reversed(steps):
         if step.name in wanted:
             wanted.update(step.needs)
