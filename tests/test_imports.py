@@ -8,8 +8,8 @@ from pathlib import Path
 import raykd
 
 ORDER = [
-    "errors", "quiet", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "ensemble", "data",
-    "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lanes", "cluster", "plan", "preview",
+    "errors", "quiet", "retries", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "ensemble",
+    "data", "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lanes", "cluster", "plan", "preview",
     "console", "pipeline", "seeds", "bench", "cli",
 ]  # fmt: skip
 

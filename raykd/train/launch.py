@@ -76,7 +76,8 @@ def _on_workers(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
         ),
         run_config=RunConfig(
             name=name,
-            storage_path=f"{run.root}/{_RAY_TRAIN}",
+            storage_path=run.path(_RAY_TRAIN),
+            storage_filesystem=None if run.is_local else run.filesystem,
             failure_config=FailureConfig(max_failures=scaling.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
