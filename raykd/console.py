@@ -65,6 +65,9 @@ class Console:
             self._line(_trial(event))
         elif event["kind"] == "restarted":
             self._line(f"{step}: its lane died; going on from the last checkpoint in a new one")
+        elif event["kind"] == "waiting":
+            amounts = " and ".join(f"{event[name]:g} {name}" for name in ("CPU", "GPU") if name in event)
+            self._line(f"waiting for {amounts} on one node, for {event['seconds']:.0f} s")
 
     def _line(self, text: str) -> None:
         self._console.print(f"[dim]{self._finished:>3}/{self._steps}[/] {text}", highlight=False, soft_wrap=True)

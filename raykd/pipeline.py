@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from raykd.artifacts import EVALUATION, EXAMPLES, SWEEP, RunDirectory
-from raykd.cluster import connect, lanes_for
+from raykd.capacity import check_scaling, check_storage
+from raykd.cluster import Waits, connect, lanes_for
 from raykd.config import Config
 from raykd.console import Console
 from raykd.distill.checks import check_classes, check_unlabelled
@@ -130,6 +131,9 @@ def _perform(
     """Do the missing steps. Returns: each with the times at which it began and ended."""
     times: Times = []
     with connect(address, verbose) as cluster:
+        check_scaling(config.scaling, cluster)
+        shared = config.scaling.shared_storage
+        check_storage(config.storage_path, local=directory.is_local, shared=shared, capacity=cluster)
         lease.claim_name()
         for phase in phases(missing):
             if phase[0].name != EXAMPLES:
@@ -138,7 +142,8 @@ def _perform(
                 times.append(_do_alone(phase[0], directory, lease, console))
                 continue
             lanes = lanes_for(config, cluster, directory, verbose)
-            times += lanes.perform(phase, console.show, lease.check)
+            waits = Waits(config.scaling, lanes.share, console.show)
+            times += lanes.perform(phase, console.show, lease.check, waits)
             lanes.release()
     return times
 

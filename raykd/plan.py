@@ -33,15 +33,18 @@ def plan(config: Config) -> list[Step]:
     made = {EXAMPLES: examples}
     steps = [Step(EXAMPLES, examples, partial(_ingest, config), trains=False, alone=True)]
 
-    def add(name: str, work: Any, needs: list[str], *settings: Any, trains: bool = True, alone: bool = False) -> None:
+    def add(name: str, work: Any, needs: list[str], *settings: Any, **traits: bool) -> None:
         made[name] = fingerprint(name, *settings, *(made[need] for need in needs))
-        steps.append(Step(name, made[name], work, tuple(needs), trains, alone))
+        steps.append(Step(name, made[name], work, tuple(needs), **traits))
+
+    def add_training(name: str, work: Any, needs: list[str], *settings: Any) -> None:
+        add(name, work, needs, *settings, launched=True)
 
     for name in config.external:
         add(logits_folder(name), partial(_publish, name), [EXAMPLES], trains=False)
     for teacher in config.teachers:
         settings = teacher.model_dump()
-        add(teacher_folder(teacher.name), partial(_train_teacher, config, teacher.name), [EXAMPLES], settings)
+        add_training(teacher_folder(teacher.name), partial(_train_teacher, config, teacher.name), [EXAMPLES], settings)
     for teacher in config.teachers:
         name = teacher.name
         add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)], SCORED_SPLITS)
@@ -58,7 +61,7 @@ def plan(config: Config) -> list[Step]:
     for one in rounds(config):
         needs = [logits_folder(name) for name in one.teachers]
         needs += [SWEEP] if _rounds_follow_sweep(config) else []
-        add(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one))
+        add_training(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one))
         if one.number < config.distill.noisy_student.rounds:
             add(logits_folder(one.store), partial(_score_round, config, one), [one.folder], SCORED_SPLITS)
     # Students of all teachers are the last that can start: let them not wait for the others.
@@ -67,7 +70,8 @@ def plan(config: Config) -> list[Step]:
         needs = [logits_folder(name) for name in student.teachers] or [EXAMPLES]
         needs += [teacher_folder(name) for name in teachers_read(config, student)]
         needs += [SWEEP] if _follows_sweep(config, student) else []
-        add(student.folder, partial(_train_student, config, student), needs, *student_settings(config, student))
+        train = partial(_train_student, config, student)
+        add_training(student.folder, train, needs, *student_settings(config, student))
     everything = [step.name for step in steps if step.name != EXAMPLES]
     averaged = config.distill.model_dump(include=AVERAGING)
     add(EVALUATION, partial(_evaluate, config), everything, config.distill.recipes, averaged, trains=False)
@@ -110,7 +114,7 @@ def _ingest(config: Config, run: RunDirectory, report: Any) -> Facts:
     from raykd.data.ingest import ingest
 
     begun = time.perf_counter()
-    manifest = ingest(run, config.data, config.seed, cluster_now().cpus)
+    manifest = ingest(run, config.data, config.seed, max(1, cluster_now().cpus))
     return {"rows": sum(shard.rows for shard in manifest.shards), "seconds": time.perf_counter() - begun}
 
 

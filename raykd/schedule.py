@@ -20,6 +20,7 @@ class Step:
         needs: names of the steps that come before it.
         trains: whether its time counts as training or scoring.
         alone: the driver does it itself, with every core; no lane is up meanwhile.
+        launched: its work is a training, launched on workers where the configuration has them.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Step:
     needs: tuple[str, ...] = ()
     trains: bool = True
     alone: bool = False
+    launched: bool = False
 
 
 def phases(steps: Sequence[Step]) -> list[list[Step]]:

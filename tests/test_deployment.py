@@ -1,4 +1,4 @@
-"""cluster.yaml and jobs/rayjob.yaml: accepted by Ray's or KubeRay's schema, closed, and of pyproject.toml's versions."""
+"""cluster.yaml and jobs/rayjob.yaml: accepted by Ray's or KubeRay's schema, closed, with pyproject.toml's versions."""
 
 import re
 import shlex
