@@ -16,7 +16,7 @@ from raykd.quiet import quiet
 if TYPE_CHECKING:
     from raykd.lanes import Lanes, Share
 
-_LOOK_SECONDS = 20.0  # between looks at a cluster that has no lane up
+_LOOK_SECONDS = 30.0  # between looks at a cluster that has no lane up
 _IN_KUBERAY = "RAY_USAGE_STATS_KUBERAY_IN_USE"  # what KubeRay sets in the containers of its clusters
 _LOCAL_SETTINGS = {
     "include_dashboard": False,

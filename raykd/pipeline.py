@@ -1,7 +1,7 @@
 """The whole job, top to bottom: ingest, teachers, logits, sweep, students by recipe, evaluation, report."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from raykd.console import Console
 from raykd.distill.checks import check_classes, check_unlabelled
 from raykd.distill.trials import BEST, read_records
 from raykd.lease import Lease
+from raykd.metrics import Metrics
 from raykd.plan import plan, plan_of
 from raykd.schedule import Step, covered_seconds, phases, unfinished
 
@@ -135,26 +136,31 @@ def _perform(
         shared = config.scaling.shared_storage
         check_storage(config.storage_path, local=directory.is_local, shared=shared, capacity=cluster)
         lease.claim_name()
+        metrics = Metrics(config.name, console.steps, console.finished)
+
+        def show(event: Facts) -> None:
+            console.show(event)
+            metrics.show(event)
+
         for phase in phases(missing):
             if phase[0].name != EXAMPLES:
                 _check_classes(config, directory)
             if phase[0].alone:
-                times.append(_do_alone(phase[0], directory, lease, console))
+                times.append(_do_alone(phase[0], directory, lease, show))
                 continue
             lanes = lanes_for(config, cluster, directory, verbose)
-            waits = Waits(config.scaling, lanes.share, console.show)
-            times += lanes.perform(phase, console.show, lease.check, waits)
+            times += lanes.perform(phase, show, lease.check, Waits(config.scaling, lanes.share, show))
             lanes.release()
     return times
 
 
-def _do_alone(step: Step, run: RunDirectory, lease: Lease, console: Console) -> tuple[Step, float, float]:
+def _do_alone(step: Step, run: RunDirectory, lease: Lease, show: Callable[[Facts], None]) -> tuple[Step, float, float]:
     """Do a step in this process. Returns: as `_perform`."""
     begun = time.time()
 
     def report(event: Facts) -> None:
         lease.check()
-        console.show({"step": step.name, "kind": "progress", **event})
+        show({"step": step.name, "kind": "progress", **event})
 
     report({"kind": "started"})
     run.begin(step.name, step.fingerprint)

@@ -10,7 +10,7 @@ import raykd
 ORDER = [
     "errors", "quiet", "retries", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "ensemble",
     "data", "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lanes", "capacity", "autoscaler",
-    "cluster", "plan", "preview", "console", "pipeline", "seeds", "bench", "cli",
+    "cluster", "plan", "metrics", "preview", "console", "pipeline", "seeds", "bench", "cli",
 ]  # fmt: skip
 
 
