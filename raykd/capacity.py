@@ -34,12 +34,14 @@ class Capacity:
         grows: whether an autoscaler adds nodes.
         known: False where only the autoscaler knows what it could add: `kinds` are then the nodes of this moment.
         machines: hosts of this moment.
+        alone: whether no other node can join.
     """
 
     kinds: tuple[Kind, ...]
     grows: bool = False
     known: bool = True
     machines: int = 1
+    alone: bool = False
 
     @property
     def cpus(self) -> int:

@@ -1,9 +1,11 @@
 """Ray: started here or joined, and what it offers."""
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raykd.artifacts import RunDirectory
@@ -14,8 +16,10 @@ from raykd.errors import InputError
 from raykd.quiet import quiet
 
 if TYPE_CHECKING:
-    from raykd.lanes import Lanes, Share
+    from raykd.lane import Share
+    from raykd.lanes import Lanes
 
+_JOIN_SECONDS = 45.0  # that a node may take to join
 _LOOK_SECONDS = 30.0  # between looks at a cluster that has no lane up
 _IN_KUBERAY = "RAY_USAGE_STATS_KUBERAY_IN_USE"  # what KubeRay sets in the containers of its clusters
 _LOCAL_SETTINGS = {
@@ -32,9 +36,9 @@ def connect(address: str | None, verbose: bool) -> Iterator[Capacity]:
     import ray
 
     joined = ray.is_initialized()
+    elsewhere = address or os.environ.get("RAY_ADDRESS")
     if not joined:
         # A local Ray never outlives this process; a cluster's address may also come from RAY_ADDRESS.
-        elsewhere = address or os.environ.get("RAY_ADDRESS")
         local = {} if elsewhere else _LOCAL_SETTINGS
         ray.init(
             address=elsewhere or "local",
@@ -45,7 +49,7 @@ def connect(address: str | None, verbose: bool) -> Iterator[Capacity]:
     if not verbose:
         quiet()
     try:
-        yield cluster_now()
+        yield replace(cluster_now(), alone=not joined and not elsewhere)
     finally:
         if not joined:
             ray.shutdown()
@@ -67,6 +71,24 @@ def cluster_now() -> Capacity:
     return Capacity(now, machines=machines)
 
 
+def await_room(scaling: ScalingConfig, capacity: Capacity) -> Capacity:
+    """The capacity, once it has room for a training: nodes of a cluster that has just been started join one by one.
+
+    Raises: InputError naming what is missing, where that takes too long or no node can be added.
+    """
+    deadline = time.monotonic() + (0.0 if capacity.grows or capacity.alone else _JOIN_SECONDS)
+    while True:
+        try:
+            check_scaling(scaling, capacity)
+        except InputError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return capacity
+        time.sleep(1.0)
+        capacity = cluster_now()
+
+
 def trials_together(config: Config, capacity: Capacity, trials: int) -> tuple[int, int]:
     """How many trials of a sweep train side by side, and with how many threads: each in one process, as in a lane."""
     count, threads = side_by_side(config.scaling, capacity, trials, workers=0)
@@ -75,11 +97,12 @@ def trials_together(config: Config, capacity: Capacity, trials: int) -> tuple[in
 
 def lanes_for(config: Config, capacity: Capacity, run: RunDirectory, verbose: bool) -> "Lanes":
     """Lanes as the configuration asks for them: by default one per CPU, no more than there are teachers."""
-    from raykd.lanes import Lanes, Share
+    from raykd.lane import Share
+    from raykd.lanes import Lanes
 
     scaling = config.scaling
     count, threads = side_by_side(scaling, capacity, len(config.teacher_names), workers=scaling.most_workers)
-    share = Share(threads, scaling.gpus_per_worker, delegates=bool(scaling.most_workers))
+    share = Share(threads, scaling.gpus_per_worker, helpers=scaling.most_workers)
     return Lanes(run, count, share, scaling.max_failures, verbose)
 
 

@@ -1,149 +1,23 @@
-"""Lanes: Ray actors that work side by side, each with TensorFlow loaded once, and the board they report to."""
+"""Lanes: actors that work side by side, as many as the cluster has room for; one that is lost is replaced."""
 
-import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raykd.artifacts import RunDirectory
 from raykd.errors import InputError
-from raykd.quiet import quiet
+from raykd.lane import Board, Event, Lane, Share
 from raykd.schedule import Step, ready
 
 _POLL_SECONDS = 0.25
-_HELPERS_LOST = 10  # while one step is delegated, before it is given up
-
-Event = dict[str, Any]
-
-
-class Board:
-    """Collects events of all lanes until the driver fetches them."""
-
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-
-    def post(self, event: Event) -> None:
-        """Add an event."""
-        self._events.append(event)
-
-    def fetch(self) -> list[Event]:
-        """The events since the last call."""
-        events, self._events = self._events, []
-        return events
-
-
-@dataclass(frozen=True)
-class Reporter:
-    """Posts a step's events on the board, from whatever process it is sent to."""
-
-    board: ActorHandle
-    lane: int
-    step: str
-
-    def __call__(self, event: Event) -> None:
-        """Post an event, of kind `progress` unless it says otherwise."""
-        self.board.post.remote({"lane": self.lane, "step": self.step, "kind": "progress", **event})
-
-
-@dataclass(frozen=True)
-class Share:
-    """What a lane holds.
-
-    Args:
-        threads: that it computes with, each on a core of its own.
-        gpus: accelerators.
-        delegates: whether trainings have workers of their own: the lane then holds nothing and stays beside the
-            driver; what it would compute itself is done by a helper with this share.
-    """
-
-    threads: int
-    gpus: int = 0
-    delegates: bool = False
-
-    @property
-    def held(self) -> dict[str, float]:
-        """What Ray is asked for to compute."""
-        return {"num_cpus": self.threads, "num_gpus": self.gpus}
-
-
-class Lane:
-    """Performs one step at a time."""
-
-    def __init__(self, number: int, share: Share, run: RunDirectory, board: ActorHandle, verbose: bool) -> None:
-        self._number = number
-        self._share = share
-        self._run = run
-        self._board = board
-        self._verbose = verbose
-        _prepare(share.threads, verbose)
-
-    def ready(self) -> str:
-        """The node that the lane is on. Raises: InputError when the run directory is not to be seen from there."""
-        _check_sight(self._run)
-        node: str = ray.get_runtime_context().get_node_id()
-        return node
-
-    def perform(self, step: Step) -> tuple[float, float]:
-        """Do the step's work and mark it done; returns when it began and ended, in Unix seconds."""
-        begun = time.time()
-        report = Reporter(self._board, self._number, step.name)
-        report({"kind": "started"})
-        self._run.begin(step.name, step.fingerprint)
-        delegated = self._share.delegates and not step.launched
-        facts = self._delegate(step, report) if delegated else step.work(self._run, report)
-        self._run.finish(step.name, step.fingerprint, **facts)
-        report({"kind": "finished", **facts})
-        return begun, time.time()
-
-    def _delegate(self, step: Step, report: Reporter) -> Event:
-        """Let a helper do the step; another takes it up again where one is lost."""
-        for left in range(_HELPERS_LOST, -1, -1):
-            helper = ray.remote(**self._share.held)(Helper).remote(self._share.threads, self._run, self._verbose)
-            try:
-                facts: Event = ray.get(helper.work.remote(step, report))
-                return facts
-            except RayActorError:
-                if not left:
-                    raise
-                report({"kind": "restarted"})
-            finally:
-                ray.kill(helper)
-        raise AssertionError
-
-
-class Helper:
-    """Does one step for a lane, on a node of its own."""
-
-    def __init__(self, threads: int, run: RunDirectory, verbose: bool) -> None:
-        self._run = run
-        _prepare(threads, verbose)
-
-    def work(self, step: Step, report: Reporter) -> Event:
-        """Do the step's work. Raises: as it does; InputError when the run directory is not to be seen from here."""
-        _check_sight(self._run)
-        return step.work(self._run, report)
-
-
-def _prepare(threads: int, verbose: bool) -> None:
-    if not verbose:
-        quiet()
-    from raykd.train.strategy import use_threads
-
-    use_threads(threads)
-
-
-def _check_sight(run: RunDirectory) -> None:
-    if not run.exists("config.yaml"):
-        raise InputError(
-            f"storage_path {run.root}: the machine {platform.node()} doesn't see what the driver wrote there; mount "
-            "the same folder on all machines, or give --storage-path s3://BUCKET/FOLDER or gs://BUCKET/FOLDER"
-        )
+_ANSWER_SECONDS = 20.0  # in which a node that lives answers, be it busy
+_NODE_DIED = "its node has died"  # what Ray says where it knows
 
 
 class Lanes:
@@ -168,7 +42,7 @@ class Lanes:
             self._start(number)
 
     def _start(self, number: int) -> None:
-        if self.share.delegates:
+        if self.share.helpers:
             lane = ray.remote(num_cpus=0, scheduling_strategy=beside_driver())(Lane)
         else:
             lane = ray.remote(**self.share.held)(Lane)
@@ -254,7 +128,7 @@ class Lanes:
         self, number: int, lane: ActorHandle, step: str, error: RayActorError, show: Callable[[Event], None]
     ) -> None:
         ray.kill(lane)  # It may live yet, out of reach: two must not do the same step.
-        lost = number in self._nodes and not _is_alive(self._nodes.pop(number))
+        lost = _is_lost(self._nodes.pop(number, None), error)
         if not lost:
             if not self._failures_left:
                 raise RuntimeError(f"{step}: its lane died and no replacement is left: {error}") from error
@@ -268,8 +142,26 @@ def beside_driver() -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
-def _is_alive(node: str) -> bool:
-    return any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())
+def _is_lost(node: str | None, error: RayActorError) -> bool:
+    """Whether a lane died with its node. Ray itself takes a while to notice: the node is asked.
+
+    Args: node: None for a lane that never came up, which Ray may have sent to a node that was gone already.
+    """
+    if _NODE_DIED in str(error):
+        return True
+    if node is None:
+        return False
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    answer = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(_answer).remote()
+    try:
+        ray.get(answer, timeout=_ANSWER_SECONDS)
+    except RayError:
+        return True
+    return False
+
+
+def _answer() -> None:
+    """Nothing: the node that can do it lives."""
 
 
 def _without_done_needs(step: Step, names: set[str]) -> Step:

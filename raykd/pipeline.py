@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from raykd.artifacts import EVALUATION, EXAMPLES, SWEEP, RunDirectory
-from raykd.capacity import check_scaling, check_storage
-from raykd.cluster import Waits, connect, lanes_for
+from raykd.capacity import check_storage
+from raykd.cluster import Waits, await_room, connect, lanes_for
 from raykd.config import Config
 from raykd.console import Console
 from raykd.distill.checks import check_classes, check_unlabelled
@@ -132,7 +132,7 @@ def _perform(
     """Do the missing steps. Returns: each with the times at which it began and ended."""
     times: Times = []
     with connect(address, verbose) as cluster:
-        check_scaling(config.scaling, cluster)
+        cluster = await_room(config.scaling, cluster)
         shared = config.scaling.shared_storage
         check_storage(config.storage_path, local=directory.is_local, shared=shared, capacity=cluster)
         lease.claim_name()

@@ -47,7 +47,7 @@ def plan(config: Config) -> list[Step]:
         add_training(teacher_folder(teacher.name), partial(_train_teacher, config, teacher.name), [EXAMPLES], settings)
     for teacher in config.teachers:
         name = teacher.name
-        add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)], SCORED_SPLITS)
+        add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)], SCORED_SPLITS, shared=True)
     if config.sweep.enabled:
         check_sweep(config)
         swept = config.sweep.model_dump(mode="json", exclude={"enabled"})
@@ -63,7 +63,8 @@ def plan(config: Config) -> list[Step]:
         needs += [SWEEP] if _rounds_follow_sweep(config) else []
         add_training(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one))
         if one.number < config.distill.noisy_student.rounds:
-            add(logits_folder(one.store), partial(_score_round, config, one), [one.folder], SCORED_SPLITS)
+            score = partial(_score_round, config, one)
+            add(logits_folder(one.store), score, [one.folder], SCORED_SPLITS, shared=True)
     # Students of all teachers are the last that can start: let them not wait for the others.
     wanted = students(config.distill.recipes, config.teacher_names)
     for student in sorted(wanted, key=lambda student: -len(student.teachers)):
@@ -130,14 +131,14 @@ def _publish(name: str, run: RunDirectory, report: Any) -> Facts:
     return publish(name, run)
 
 
-def _score(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
+def _score(config: Config, name: str, run: RunDirectory, report: Any, part: tuple[int, int] = (0, 1)) -> Facts:
     from raykd.data.shards import read_manifest
     from raykd.distill.logits import score
     from raykd.distill.stages import model_spec
 
     teacher = config.teacher(name)
     spec = model_spec(teacher.model, read_manifest(run))
-    return score(name, teacher_folder(name), spec, teacher.training.jit_compile, run, report)
+    return score(name, teacher_folder(name), spec, teacher.training.jit_compile, run, report, part)
 
 
 def _sweep(config: Config, run: RunDirectory, report: Any) -> Facts:
@@ -159,14 +160,14 @@ def _train_round(config: Config, one: Round, run: RunDirectory, report: Any) -> 
     return train_round(chosen(config, run) if _rounds_follow_sweep(config) else config, one, run, report)
 
 
-def _score_round(config: Config, one: Round, run: RunDirectory, report: Any) -> Facts:
+def _score_round(config: Config, one: Round, run: RunDirectory, report: Any, part: tuple[int, int] = (0, 1)) -> Facts:
     from raykd.data.shards import read_manifest
     from raykd.distill.logits import score
     from raykd.distill.stages import round_spec
 
     config = chosen(config, run) if _rounds_follow_sweep(config) else config
     compiled = config.distill.noisy_student.training.jit_compile
-    return score(one.store, one.folder, round_spec(config, read_manifest(run)), compiled, run, report)
+    return score(one.store, one.folder, round_spec(config, read_manifest(run)), compiled, run, report, part)
 
 
 def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:

@@ -6,7 +6,7 @@ from typing import Any
 
 from raykd.artifacts import RunDirectory
 
-Work = Callable[[RunDirectory, Callable[[dict[str, Any]], None]], dict[str, Any]]
+Work = Callable[..., dict[str, Any]]
 """Does a step's work: takes the run directory and a reporter, returns facts for the done marker."""
 
 
@@ -21,6 +21,7 @@ class Step:
         trains: whether its time counts as training or scoring.
         alone: the driver does it itself, with every core; no lane is up meanwhile.
         launched: its work is a training, launched on workers where the configuration has them.
+        shared: its work takes `part`, (number, of how many), and does that part of it: several can do it side by side.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Step:
     trains: bool = True
     alone: bool = False
     launched: bool = False
+    shared: bool = False
 
 
 def phases(steps: Sequence[Step]) -> list[list[Step]]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class Cluster:
     folder: Path
     port: int
     dashboard: int
+    exported: int
     environment: dict[str, str]
     nodes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
@@ -71,6 +73,15 @@ class Cluster:
             [RAY, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=True
         ).stdout
 
+    def metrics(self) -> str:
+        """What the head exports for Prometheus; empty before it does."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.exported}/metrics", timeout=30) as answer:
+                text: str = answer.read().decode()
+                return text
+        except OSError:
+            return ""
+
     def live_nodes(self) -> int:
         """Nodes beside the head."""
         code = (
@@ -98,13 +109,14 @@ def running(folder: Path, *, cpus: int = 0, autoscaled: bool = False) -> Iterato
     Args: folder: for its logs; cpus: of the head; autoscaled: nodes of one CPU, from none to two, come as they are
     needed and go after six seconds.
     """
-    port, dashboard = free_port(), free_port()
+    port, dashboard, exported = free_port(), free_port(), free_port()
     (folder / "token").write_text("0123456789abcdef" * 4)
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
     environment.pop("RAY_ADDRESS", None)
     short = tempfile.mkdtemp(prefix="raykd-")  # Ray's sockets lie below it, and their paths have to be short.
     command = [RAY, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}", *_SMALL]
     command += [f"--num-cpus={cpus}", "--dashboard-host=127.0.0.1", f"--temp-dir={short}", *_agent_ports()]
+    command += [f"--metrics-export-port={exported}"]
     if autoscaled:
         (folder / "autoscaling.yaml").write_text(yaml.safe_dump(_autoscaling(port)))
         command += [f"--autoscaling-config={folder / 'autoscaling.yaml'}"]
@@ -116,7 +128,7 @@ def running(folder: Path, *, cpus: int = 0, autoscaled: bool = False) -> Iterato
             "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         }
     head = _start(command, environment, folder / "head.log")
-    cluster = Cluster(folder, port, dashboard, environment)
+    cluster = Cluster(folder, port, dashboard, exported, environment)
     try:
         wait_until(lambda: _answers(dashboard, head), 120, "the head's answer")
         yield cluster

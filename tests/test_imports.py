@@ -9,8 +9,8 @@ import raykd
 
 ORDER = [
     "errors", "quiet", "retries", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "ensemble",
-    "data", "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lanes", "capacity", "autoscaler",
-    "cluster", "plan", "metrics", "preview", "console", "pipeline", "seeds", "bench", "cli",
+    "data", "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lane", "lanes", "capacity",
+    "autoscaler", "cluster", "plan", "metrics", "preview", "console", "pipeline", "seeds", "bench", "cli",
 ]  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +31,16 @@ def test_a_job_brings_its_code_and_its_dependencies(cluster: Cluster, clean: Pat
     options = ("--runtime-env-json", json.dumps({"pip": dependencies}))
     script = ["jobs/tmkd.py", "mine.yaml", "--storage-path", str(tmp_path), "--name", "job"]
     job = cluster.submit(*script, folder=clean, options=options)
-    output, _ = job.communicate(timeout=500)
+    exported: set[str] = set()
+    while job.poll() is None:
+        exported |= set(re.findall(r'(raykd_\w+)\{[^}]*run="job"', cluster.metrics()))
+        time.sleep(1.0)
+    output, _ = job.communicate()
     assert job.returncode == 0, output
+    assert exported >= {"raykd_steps", "raykd_steps_done", "raykd_step_share", "raykd_examples_per_second"}
+    logs = cluster.ray("job", "logs", re.findall(r"raysubmit_\w+", output)[0])
+    for stage in ("teachers/a", "logits/b", "students/many_on_one", "evaluation"):
+        assert re.search(rf"\n[\d-]+ [\d:]+ job lane \d {stage} \d/8: \d+ s", logs), logs
     accuracy = {model["name"]: model["accuracy"] for model in _evaluation(tmp_path / "job")["models"]}
     assert accuracy["teacher_ensemble"] > 0.5
     assert accuracy["student/many_on_one"] > 0.3

@@ -23,8 +23,12 @@ def _started(cluster: Cluster, storage: Path, name: str) -> "subprocess.Popen[st
     )
 
 
-def _some(run: Path, pattern: str) -> Callable[[], bool]:
-    return lambda: next(run.glob(pattern), None) is not None
+def _some(run: Path, pattern: str, job: "subprocess.Popen[str]") -> Callable[[], bool]:
+    def holds() -> bool:
+        assert job.poll() is None, job.communicate()[0]
+        return next(run.glob(pattern), None) is not None
+
+    return holds
 
 
 @pytest.mark.slow
@@ -38,7 +42,7 @@ def test_nodes_lost_in_the_middle_change_nothing(tmp_path: Path) -> None:
         cluster.add_node()
         job = _started(cluster, tmp_path, "lost")
         for step, sign in moments.items():
-            wait_until(_some(tmp_path / "lost", sign), 300, sign, pause=0.005)
+            wait_until(_some(tmp_path / "lost", sign, job), 400, sign, pause=0.005)
             cluster.kill_node()
             assert not (tmp_path / "lost" / step / "done.json").exists(), f"{step} was done before its node was lost"
             cluster.add_node()
