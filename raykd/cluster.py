@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from raykd.lanes import Lanes
 
 _JOIN_SECONDS = 45.0  # that a node may take to join
-_LOOK_SECONDS = 30.0  # between looks at a cluster that has no lane up
+_RETURN_SECONDS = 600.0  # that nodes in place of lost ones may take to join
+_LOOK_SECONDS = 25.0  # between looks at a cluster that has no lane up
 _IN_KUBERAY = "RAY_USAGE_STATS_KUBERAY_IN_USE"  # what KubeRay sets in the containers of its clusters
 _LOCAL_SETTINGS = {
     "include_dashboard": False,
@@ -107,32 +108,44 @@ def lanes_for(config: Config, capacity: Capacity, run: RunDirectory, verbose: bo
 
 
 class Waits:
-    """What to do while no lane is up: say so after a while, and give up where none can ever be."""
+    """What to do while no lane is up: say so now and then, and give up where none can ever be.
+
+    A cluster that has lost all its nodes has longer to get others than one that never had them.
+    """
 
     def __init__(self, scaling: ScalingConfig, share: "Share", show: Callable[[dict[str, Any]], None]) -> None:
         self._scaling = scaling
         self._share = share
         self._show = show
         self._looked = 0.0
+        self._patience = _JOIN_SECONDS
 
     def __call__(self, seconds: float) -> None:
-        """Called now and then. Args: seconds: without any lane.
+        """Called now and then. Args: seconds: without any lane; 0 while there is one.
 
         Raises: InputError naming what is missing.
         """
+        if not seconds:
+            self._looked, self._patience = 0.0, _RETURN_SECONDS
         if seconds < self._looked + _LOOK_SECONDS:
-            self._looked = min(self._looked, seconds)
             return
         self._looked = seconds
+        if seconds > self._patience:
+            check_scaling(self._scaling, cluster_now())
+        self._check_autoscaler()
+        self._show({"step": "lanes", "kind": "waiting", "seconds": seconds, **self._wanted()})
+
+    def _wanted(self) -> dict[str, float]:
+        wanted = {"CPU": float(self._share.threads), "GPU": float(self._share.gpus)}
+        return {name: amount for name, amount in wanted.items() if amount}
+
+    def _check_autoscaler(self) -> None:
         import ray
 
-        check_scaling(self._scaling, cluster_now())
-        wanted = {"CPU": float(self._share.threads), "GPU": float(self._share.gpus)}
-        wanted = {name: amount for name, amount in wanted.items() if amount}
+        wanted = self._wanted()
         if wanted in never_given(ray.get_runtime_context().gcs_address):
             amounts = " and ".join(f"{amount:g} {name}" for name, amount in wanted.items())
             raise InputError(
                 f"scaling.cpus_per_worker, gpus_per_worker: found {amounts}, but the autoscaler has no node type with "
                 "as much; lower them or add such nodes"
             )
-        self._show({"step": "lanes", "kind": "waiting", "seconds": seconds, **wanted})

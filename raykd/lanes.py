@@ -77,8 +77,9 @@ class Lanes:
             happened, _ = ray.wait([*running, *self._coming], timeout=_POLL_SECONDS)
             self._show_events(show)
             check()
-            up = time.monotonic() if running or self._idle else up
-            waits(time.monotonic() - up)
+            now = time.monotonic()
+            up = now if running or self._idle else up
+            waits(now - up)
             for reference in happened:
                 if reference in self._coming:
                     self._welcome(reference, show)

@@ -43,9 +43,9 @@ class Cluster:
     nodes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def add_node(self, cpus: int = 1) -> None:
-        """Another node, which takes a few seconds to come up."""
+        """Another node; returns when it has come up."""
         command = [RAY, "start", "--block", f"--address=127.0.0.1:{self.port}", f"--num-cpus={cpus}"]
-        self.nodes.append(_start([*command, *_SMALL, *_agent_ports()], self.environment, self.folder / "node.log"))
+        self.nodes.append(_started(lambda: [*command, *_SMALL, *_agent_ports()], self.environment, self.folder))
 
     def kill_node(self) -> None:
         """Take the first node away, as a cloud does: nothing on it gets to say a word."""
@@ -94,6 +94,7 @@ class Cluster:
         return int(done.stdout.split()[-1])
 
 
+_STARTS = 4
 _SMALL = ["--object-store-memory=100000000", "--node-ip-address=127.0.0.1"]
 
 
@@ -110,16 +111,22 @@ def running(folder: Path, *, cpus: int = 0, autoscaled: bool = False) -> Iterato
     needed and go after six seconds.
     """
     port, dashboard, exported = free_port(), free_port(), free_port()
+
+    def command() -> list[str]:
+        return [
+            *(RAY, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}"),
+            *(f"--metrics-export-port={exported}", "--dashboard-host=127.0.0.1", f"--temp-dir={short}"),
+            *(f"--num-cpus={cpus}", *_SMALL, *_agent_ports(), *autoscaling),
+        ]
+
     (folder / "token").write_text("0123456789abcdef" * 4)
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
     environment.pop("RAY_ADDRESS", None)
     short = tempfile.mkdtemp(prefix="raykd-")  # Ray's sockets lie below it, and their paths have to be short.
-    command = [RAY, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}", *_SMALL]
-    command += [f"--num-cpus={cpus}", "--dashboard-host=127.0.0.1", f"--temp-dir={short}", *_agent_ports()]
-    command += [f"--metrics-export-port={exported}"]
+    autoscaling: list[str] = []
     if autoscaled:
         (folder / "autoscaling.yaml").write_text(yaml.safe_dump(_autoscaling(port)))
-        command += [f"--autoscaling-config={folder / 'autoscaling.yaml'}"]
+        autoscaling = [f"--autoscaling-config={folder / 'autoscaling.yaml'}"]
         environment |= {
             "RAY_FAKE_CLUSTER": "1",
             "RAY_enable_autoscaler_v2": "1",
@@ -127,7 +134,7 @@ def running(folder: Path, *, cpus: int = 0, autoscaled: bool = False) -> Iterato
             "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
             "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         }
-    head = _start(command, environment, folder / "head.log")
+    head = _started(command, environment, folder)
     cluster = Cluster(folder, port, dashboard, exported, environment)
     try:
         wait_until(lambda: _answers(dashboard, head), 120, "the head's answer")
@@ -142,9 +149,17 @@ def running(folder: Path, *, cpus: int = 0, autoscaled: bool = False) -> Iterato
         shutil.rmtree(short, ignore_errors=True)
 
 
-def _start(command: list[str], environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
-    with log.open("ab") as output:
-        return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+def _started(command: Callable[[], list[str]], environment: dict[str, str], folder: Path) -> "subprocess.Popen[bytes]":
+    """A node that has come up; Ray gives up after 30 seconds, which a busy machine may need: again then."""
+    for _ in range(_STARTS):
+        log = folder / f"node-{time.monotonic_ns()}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(command(), env=environment, stdout=output, stderr=subprocess.STDOUT)
+        while process.poll() is None:
+            if b"Ray runtime started" in log.read_bytes():
+                return process
+            time.sleep(0.1)
+    raise AssertionError(f"no node came up: {log.read_text()}")
 
 
 def _answers(port: int, process: "subprocess.Popen[bytes]") -> bool:

@@ -1,5 +1,7 @@
 """Which failures of an object store are tried again."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from raykd import retries
@@ -38,7 +40,7 @@ def _failing(times: int, error: OSError) -> tuple[list[int], "object"]:
 @pytest.mark.parametrize(("failures", "calls_made"), [(0, 1), (3, 4), (6, 7)])
 def test_a_passing_failure_is_tried_again(failures: int, calls_made: int, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(retries.time, "sleep", waits.append)
+    monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=waits.append))
     calls, call = _failing(failures, OSError("AWS Error SLOW_DOWN"))
     assert retried(call) == "done"  # type: ignore[arg-type]
     assert len(calls) == calls_made
@@ -47,7 +49,7 @@ def test_a_passing_failure_is_tried_again(failures: int, calls_made: int, monkey
 
 
 def test_the_seventh_failure_and_any_other_error_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=lambda seconds: None))
     calls, call = _failing(99, OSError("AWS Error SLOW_DOWN"))
     with pytest.raises(OSError, match="SLOW_DOWN"):
         retried(call)  # type: ignore[arg-type]

@@ -24,12 +24,15 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(params=[0, 500, 503], ids=["sound", "error 500", "error 503"])
+@pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[S3Server]:
-    with S3Server(every=5 if request.param else 0, status=request.param).running() as running:
+    """One that answers every fifth request with an error: 503, or the status that a test asks for; 0: none."""
+    status = getattr(request, "param", 503)
+    with S3Server(every=5 if status else 0, status=status).running() as running:
         yield running
 
 
+@pytest.mark.parametrize("server", [0, 500, 503], indirect=True)
 def test_a_run_directory_is_the_same_on_a_server_that_fails(server: S3Server) -> None:
     run = RunDirectory.at(server.uri("runs"), "one")
     run.prepare()
