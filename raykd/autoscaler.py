@@ -58,7 +58,7 @@ def is_autoscaler_v2() -> bool:
 
 def never_given(gcs_address: str) -> list[dict[str, float]]:
     """Requests for resources, of all jobs, that the autoscaler has said no node type of its own could meet."""
-    from ray._raylet import GcsClient
+    from ray.autoscaler.v2.sdk import GcsClient
     from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
 
     reply = GetClusterStatusReply.FromString(GcsClient(gcs_address).get_cluster_status(timeout_s=10))
