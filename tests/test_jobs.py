@@ -54,13 +54,13 @@ def test_jobs_side_by_side_and_one_whose_driver_is_killed(cluster: Cluster, clea
         return cluster.submit(*script, "--set", "scaling.lanes=1", folder=clean)
 
     first, second = submit("first"), submit("second")
-    wait_until(lambda: bool(list((tmp_path / "second").rglob("step-*.npz"))), 300, "checkpoint of the second job")
-    intruder = submit("first")
-    lines, _ = intruder.communicate(timeout=300)
-    assert intruder.returncode != 0
+    lease = tmp_path / "first" / "lease.json"
+    wait_until(lease.exists, 300, "lease of the first job")
+    holder = json.loads(lease.read_text())
+    lines, _ = submit("first").communicate(timeout=300)
     [line] = [line for line in lines.splitlines() if line.startswith("error: ")]
-    holder = json.loads((tmp_path / "first" / "lease.json").read_text())
     assert f"{tmp_path}/first: another run writes here (process {holder['pid']} on {holder['host']}, since" in line
+    wait_until(lambda: bool(list((tmp_path / "second").rglob("step-*.npz"))), 300, "checkpoint of the second job")
 
     killed = json.loads((tmp_path / "second" / "lease.json").read_text())["pid"]
     os.kill(killed, signal.SIGKILL)

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import ray
 import ray.data
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays
 
 _FIRST_BYTES = 4 << 20  # of the first portion: its rows come early
 _LARGEST_BYTES = 8 << 20  # of any portion: twice as much waits in the object store, and is read again when a node dies
+_NODE_LABEL = "ray.io/node-id"  # that Ray gives every node
 _BLOCK_BYTES = 4 << 20  # that a task hands over while it reads on
 
 Visit = tuple[int, int]
@@ -80,9 +80,9 @@ def _read(reader: Reader, visits: Sequence[Visit], tasks: int) -> list[Any]:
     items = [{"epoch": epoch, "position": position} for epoch, position in visits]
     # A read is short beside the training that it feeds, on the same cores. It asks for none: were they all held by
     # trainings, of this job or another, these would wait for rows for ever.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    here = {_NODE_LABEL: ray.get_runtime_context().get_node_id()}
     rows = ray.data.from_items(items, override_num_blocks=min(tasks, len(items))).map_batches(
-        reader, batch_size=None, batch_format="pyarrow", num_cpus=0, concurrency=tasks, scheduling_strategy=here
+        reader, batch_size=None, batch_format="pyarrow", num_cpus=0, concurrency=tasks, label_selector=here
     )
     rows.context.execution_options.preserve_order = True
     rows.context.target_max_block_size = _BLOCK_BYTES
