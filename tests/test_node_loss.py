@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from clusters import SMALL, Cluster, assert_same_evaluation, clean_copy, running, wait_until
+from clusters import SMALL, Cluster, assert_same_evaluation, running, wait_until
 
 RAYKD = str(Path(sys.executable).with_name("raykd"))
 # Many shards, so that scoring takes long enough to be met in the middle.
@@ -14,10 +14,10 @@ SETTINGS = ["data.shard_rows=4", "scaling.lanes=1", "sweep.enabled=true", "sweep
 SETTINGS += ["sweep.scheduler=none"]
 
 
-def _started(cluster: Cluster, storage: Path, name: str) -> "subprocess.Popen[str]":
+def _started(cluster: Cluster, storage: Path, name: str, settings: Sequence[str]) -> "subprocess.Popen[str]":
     command = [RAYKD, "run", str(SMALL), "--storage-path", str(storage), "--name", name]
     command += ["--address", f"127.0.0.1:{cluster.port}"]
-    command += [part for setting in SETTINGS for part in ("--set", setting)]
+    command += [part for setting in settings for part in ("--set", setting)]
     return subprocess.Popen(
         command, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -40,7 +40,7 @@ def test_nodes_lost_in_the_middle_change_nothing(tmp_path: Path) -> None:
     }
     with running(tmp_path) as cluster:
         cluster.add_node()
-        job = _started(cluster, tmp_path, "lost")
+        job = _started(cluster, tmp_path, "lost", SETTINGS)
         for step, sign in moments.items():
             wait_until(_some(tmp_path / "lost", sign, job), 400, sign, pause=0.005)
             cluster.kill_node()
@@ -49,7 +49,7 @@ def test_nodes_lost_in_the_middle_change_nothing(tmp_path: Path) -> None:
         output, _ = job.communicate(timeout=500)
         assert job.returncode == 0, output
         assert output.count("its node was lost") >= 2  # Ray Tune goes on with its trials by itself.
-        whole = _started(cluster, tmp_path, "whole")
+        whole = _started(cluster, tmp_path, "whole", SETTINGS)
         output, _ = whole.communicate(timeout=500)
         assert whole.returncode == 0, output
     assert_same_evaluation(tmp_path / "lost", tmp_path / "whole")
@@ -57,15 +57,21 @@ def test_nodes_lost_in_the_middle_change_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_autoscaling_cluster_grows_from_nothing_and_shrinks_again(tmp_path: Path) -> None:
-    clean = clean_copy(tmp_path)
+    refused = {
+        "adds machines as it needs them": (),
+        "no node could at most have 2 CPU (the cluster could at most have 2 x 1 CPU)": (
+            "scaling.shared_storage=true",
+            "scaling.cpus_per_worker=2",
+        ),
+    }
     with running(tmp_path, autoscaled=True) as cluster:
-
-        def submit(*settings: str) -> "subprocess.Popen[str]":
-            script = ["jobs/tmkd.py", "mine.yaml", "--storage-path", str(tmp_path)]
-            return cluster.submit(*script, *(part for one in settings for part in ("--set", one)), folder=clean)
-
+        for line, settings in refused.items():
+            job = _started(cluster, tmp_path, "refused", settings)
+            output, _ = job.communicate(timeout=60)
+            assert job.returncode == 2
+            assert line in " ".join(output.split())
         assert cluster.live_nodes() == 0
-        job = submit("scaling.shared_storage=true")
+        job = _started(cluster, tmp_path, "small", ["scaling.shared_storage=true"])
         most = 0
         while job.poll() is None:
             most = max(most, cluster.live_nodes())
@@ -73,17 +79,3 @@ def test_an_autoscaling_cluster_grows_from_nothing_and_shrinks_again(tmp_path: P
         assert most == 2
         assert (tmp_path / "small" / "evaluation.json").exists()
         wait_until(lambda: cluster.live_nodes() == 0, 120, "return to no node")
-
-        refused = {
-            "adds machines as it needs them": [],
-            "no node could at most have 2 CPU (the cluster could at most have 2 x 1 CPU)": [
-                "scaling.shared_storage=true",
-                "scaling.cpus_per_worker=2",
-                "seed=1",
-            ],
-        }
-        for line, settings in refused.items():
-            one = submit(*settings, "name=refused")
-            output, _ = one.communicate(timeout=60)
-            assert one.returncode != 0
-            assert line in output
