@@ -67,7 +67,7 @@ def test_an_autoscaling_cluster_grows_from_nothing_and_shrinks_again(tmp_path: P
     with running(tmp_path, autoscaled=True) as cluster:
         for line, settings in refused.items():
             job = _started(cluster, tmp_path, "refused", settings)
-            output, _ = job.communicate(timeout=60)
+            output, _ = job.communicate(timeout=120)
             assert job.returncode == 2
             assert line in " ".join(output.split())
         assert cluster.live_nodes() == 0
