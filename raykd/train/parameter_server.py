@@ -168,9 +168,11 @@ def _actors(scaling: ScalingConfig) -> Iterator[tuple[ActorHandle, list[ActorHan
     group = placement_group([held] * scaling.most_workers)
     ray.get(group.ready())
 
+    def place(number: int) -> PlacementGroupSchedulingStrategy:
+        return PlacementGroupSchedulingStrategy(group, number % scaling.most_workers)
+
     def server(number: int, threads: int, cpus: int, gpus: int) -> ActorHandle:
-        place = PlacementGroupSchedulingStrategy(group, number % scaling.most_workers)
-        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_concurrency=2, scheduling_strategy=place)
+        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_concurrency=2, scheduling_strategy=place(number))
         return remote(Server).remote(threads)
 
     cores, gpus = scaling.cpus_per_worker, scaling.gpus_per_worker
@@ -187,7 +189,8 @@ def _actors(scaling: ScalingConfig) -> Iterator[tuple[ActorHandle, list[ActorHan
             for role, those in by_role.items()
             for index, server in enumerate(those)
         ])  # fmt: skip
-        coordinator = ray.remote(num_cpus=0)(Coordinator).remote(addresses, by_role["worker"])
+        leader = ray.remote(num_cpus=0, scheduling_strategy=place(0))(Coordinator)
+        coordinator = leader.remote(addresses, by_role["worker"])
         actors.append(coordinator)
         yield coordinator, servers
     finally:
