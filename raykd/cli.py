@@ -1,6 +1,7 @@
 """The `raykd` command."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,8 @@ import typer
 from rich.console import Console as Terminal
 from rich.markup import escape
 
-from raykd.artifacts import SWEEP
+from raykd import pipeline
+from raykd.artifacts import EVALUATION, SWEEP
 from raykd.bench.cli import app as bench
 from raykd.config import Config
 from raykd.errors import InputError
@@ -69,7 +71,6 @@ def run(
 
     - `raykd run mine.yaml --storage-path /data/runs --seeds 0,1,2`
     """
-    from raykd import pipeline
     from raykd.console import show_plan, show_seeds
     from raykd.preview import preview
 
@@ -109,7 +110,6 @@ def sweep(
 
     - `raykd run mine.yaml --set sweep.enabled=true` goes on to the students
     """
-    from raykd import pipeline
     from raykd.console import show_plan
     from raykd.preview import preview
 
@@ -324,6 +324,38 @@ def _exporting(config: Config, model: str | None, formats: list[str] | None, lic
         changes["formats"] = ["saved_model"]
     values = config.model_dump(mode="json")
     return parse_config({**values, "export": {**values["export"], **changes}}, "raykd export")
+
+
+def _add_part(name: str, do: Callable[..., Any], last: str, purpose: str) -> None:
+    """Add a command that does a part of the job, up to `last` as `raykd.plan.plan_of` has it."""
+
+    def command(
+        config: _Source = "quickstart",
+        set_: _Set = None,
+        name: _Name = None,
+        storage_path: _StoragePath = None,
+        address: _Address = None,
+        dry_run: _DryRun = False,
+        verbose: _Verbose = False,
+    ) -> None:
+        from raykd.console import show_plan
+        from raykd.preview import preview
+
+        loaded = _load(config, set_, name, storage_path)
+        if dry_run:
+            show_plan(preview(loaded, last=last))
+        else:
+            do(loaded, address=address, verbose=verbose)
+
+    app.command(name, help=f"{purpose}, and do what is missing of the steps before; `raykd run` goes on to the end.")(
+        command
+    )
+
+
+_add_part("teachers", pipeline.teachers, "teachers", "Train the teachers")
+_add_part("score", pipeline.score, "logits", "Write every teacher's logits")
+_add_part("distill", pipeline.distill, "students", "Train every recipe's students")
+_add_part("evaluate", pipeline.evaluate, EVALUATION, "Measure every model on the test split")
 
 
 def _load(source: str, set_: list[str] | None, name: str | None, storage_path: str | None) -> Config:

@@ -16,7 +16,7 @@ from raykd.distill.recipes import Student, students
 from raykd.distill.rounds import Round, round_model, round_settings, rounds
 from raykd.distill.trials import chosen, trials_in_all
 from raykd.export.choice import check_installed, chosen_name, export_folder, export_settings
-from raykd.schedule import Step
+from raykd.schedule import Step, needed
 
 _FORMAT = 1  # Raise it when a step's output changes for the same settings.
 _EVALUATED = 2  # The same for the evaluation alone.
@@ -35,20 +35,26 @@ def plan(config: Config) -> list[Step]:
     made = {EXAMPLES: examples}
     steps = [Step(EXAMPLES, examples, partial(_ingest, config), trains=False, alone=True)]
 
-    def add(name: str, work: Any, needs: list[str], *settings: Any, trains: bool = True, alone: bool = False) -> None:
+    def add(name: str, work: Any, needs: list[str], *settings: Any, **traits: bool) -> None:
         made[name] = fingerprint(name, *settings, *(made[need] for need in needs))
-        steps.append(Step(name, made[name], work, tuple(needs), trains, alone))
+        steps.append(Step(name, made[name], work, tuple(needs), **traits))
+
+    def add_training(name: str, work: Any, needs: list[str], *settings: Any) -> None:
+        add(name, work, needs, *settings, launched=True)
 
     for name in config.external:
         add(logits_folder(name), partial(_publish, name), [EXAMPLES], trains=False)
     for teacher in config.teachers:
-        settings, is_saved = teacher.model_dump(), teacher.model.type == "saved"
-        work = partial(_take_saved if is_saved else _train_teacher, config, teacher.name)
-        made_of = contents([teacher.model])
-        add(teacher_folder(teacher.name), work, [EXAMPLES], settings, *made_of, trains=not is_saved)
+        settings, made_of = teacher.model_dump(), contents([teacher.model])
+        if teacher.model.type == "saved":
+            work = partial(_take_saved, config, teacher.name)
+            add(teacher_folder(teacher.name), work, [EXAMPLES], settings, *made_of, trains=False)
+        else:
+            work = partial(_train_teacher, config, teacher.name)
+            add_training(teacher_folder(teacher.name), work, [EXAMPLES], settings, *made_of)
     for teacher in config.teachers:
         name = teacher.name
-        add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)], SCORED_SPLITS)
+        add(logits_folder(name), partial(_score, config, name), [teacher_folder(name)], SCORED_SPLITS, shared=True)
     if config.sweep.enabled:
         check_sweep(config)
         swept = config.sweep.model_dump(mode="json", exclude={"enabled"})
@@ -64,9 +70,10 @@ def plan(config: Config) -> list[Step]:
         needs = [logits_folder(name) for name in one.teachers]
         needs += [SWEEP] if _rounds_follow_sweep(config) else []
         made_of = contents([round_model(config)])
-        add(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one), *made_of)
+        add_training(one.folder, partial(_train_round, config, one), needs, *round_settings(config, one), *made_of)
         if one.number < config.distill.noisy_student.rounds:
-            add(logits_folder(one.store), partial(_score_round, config, one), [one.folder], SCORED_SPLITS)
+            score = partial(_score_round, config, one)
+            add(logits_folder(one.store), score, [one.folder], SCORED_SPLITS, shared=True)
     # Students of all teachers are the last that can start: let them not wait for the others.
     wanted = students(config.distill.recipes, config.teacher_names)
     for student in sorted(wanted, key=lambda student: -len(student.teachers)):
@@ -74,7 +81,7 @@ def plan(config: Config) -> list[Step]:
         needs += [teacher_folder(name) for name in teachers_read(config, student)]
         needs += [SWEEP] if _follows_sweep(config, student) else []
         work, made_of = partial(_train_student, config, student), contents([config.student.model])
-        add(student.folder, work, needs, *student_settings(config, student), *made_of)
+        add_training(student.folder, work, needs, *student_settings(config, student), *made_of)
     everything = [step.name for step in steps if step.name != EXAMPLES]
     averaged = config.distill.model_dump(include=AVERAGING)
     add(EVALUATION, partial(_evaluate, config), everything, _EVALUATED, config.distill.recipes, averaged, trains=False)
@@ -108,6 +115,25 @@ def _data_settings(config: Config) -> list[Any]:
     return [data, *cut, *([] if preset is None else [tokenizer_fingerprint(preset)])]
 
 
+def plan_of(config: Config, part: str) -> list[Step]:
+    """The steps of a part of the job: what the part ends with, and what that needs.
+
+    Args: part: `teachers`, `logits`, `sweep`, `students`, `evaluation` (the whole job).
+    """
+    return needed(plan(config), *_ends(config, part))
+
+
+def _ends(config: Config, part: str) -> list[str]:
+    if part == "teachers":
+        return [teacher_folder(teacher.name) for teacher in config.teachers] or [EXAMPLES]
+    if part == "logits":
+        return [logits_folder(name) for name in config.teacher_names]
+    if part == "students":
+        wanted = students(config.distill.recipes, config.teacher_names)
+        return [*(student.folder for student in wanted), *(one.folder for one in rounds(config))]
+    return [part]
+
+
 def _follows_sweep(config: Config, student: Student) -> bool:
     """Whether the student has the sweep's best settings: the plain one only where models are swept."""
     return config.sweep.enabled and (bool(student.teachers) or config.sweep.student is not None)
@@ -127,7 +153,7 @@ def _ingest(config: Config, run: RunDirectory, report: Any) -> Facts:
 
     begun = time.perf_counter()
     data = config.data.model_copy(update={"tokenizer": tokenizer_preset(config)})
-    manifest = ingest(run, data, config.seed, cluster_now().cpus)
+    manifest = ingest(run, data, config.seed, max(1, cluster_now().cpus))
     facts = {"rows": sum(shard.rows for shard in manifest.shards), "seconds": time.perf_counter() - begun}
     return {**facts, "truncated": dict(manifest.truncated), "max_length": manifest.inputs.length}
 
@@ -150,14 +176,14 @@ def _publish(name: str, run: RunDirectory, report: Any) -> Facts:
     return publish(name, run)
 
 
-def _score(config: Config, name: str, run: RunDirectory, report: Any) -> Facts:
+def _score(config: Config, name: str, run: RunDirectory, report: Any, part: tuple[int, int] = (0, 1)) -> Facts:
     from raykd.data.shards import read_manifest
     from raykd.distill.logits import score
     from raykd.distill.stages import model_spec
 
     teacher = config.teacher(name)
     spec = model_spec(teacher.model, read_manifest(run))
-    return score(name, teacher_folder(name), spec, teacher.training.jit_compile, run, report)
+    return score(name, teacher_folder(name), spec, teacher.training.jit_compile, run, report, part)
 
 
 def _sweep(config: Config, run: RunDirectory, report: Any) -> Facts:
@@ -179,14 +205,14 @@ def _train_round(config: Config, one: Round, run: RunDirectory, report: Any) -> 
     return train_round(chosen(config, run) if _rounds_follow_sweep(config) else config, one, run, report)
 
 
-def _score_round(config: Config, one: Round, run: RunDirectory, report: Any) -> Facts:
+def _score_round(config: Config, one: Round, run: RunDirectory, report: Any, part: tuple[int, int] = (0, 1)) -> Facts:
     from raykd.data.shards import read_manifest
     from raykd.distill.logits import score
     from raykd.distill.stages import round_spec
 
     config = chosen(config, run) if _rounds_follow_sweep(config) else config
     compiled = config.distill.noisy_student.training.jit_compile
-    return score(one.store, one.folder, round_spec(config, read_manifest(run)), compiled, run, report)
+    return score(one.store, one.folder, round_spec(config, read_manifest(run)), compiled, run, report, part)
 
 
 def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:

@@ -6,8 +6,8 @@ from raykd.artifacts import EVALUATION, SWEEP, RunDirectory
 from raykd.config import Config
 from raykd.distill.rounds import POOL, rounds
 from raykd.distill.trials import shortened, trials_in_all
-from raykd.plan import plan
-from raykd.schedule import needed, unfinished
+from raykd.plan import plan_of
+from raykd.schedule import unfinished
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,12 @@ class Planned:
 
 
 def preview(config: Config, last: str = EVALUATION) -> list[Planned]:
-    """What `run` would do, without doing it: every step up to `last`, whether it is done, and what it costs."""
+    """What `run` would do, without doing it: every step up to `last`, whether it is done, and what it costs.
+
+    Args: last: the part of the job that comes last, as `plan_of` has it.
+    """
     directory = RunDirectory.at(config.storage_path, config.name)
-    steps = needed(plan(config), last)
+    steps = plan_of(config, last)
     missing = unfinished(steps, directory)
     rows = _rows_by_split(directory) if steps[0] not in missing else None
     if rows is None:

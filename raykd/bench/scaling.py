@@ -18,7 +18,6 @@ from raykd.artifacts import RunDirectory
 from raykd.bench.examples import write_examples
 from raykd.config import CrossEncoderConfig, DataConfig, ScalingConfig, TrainingConfig
 from raykd.data.shards import Manifest
-from raykd.data.visits import FEED_CPUS
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
 from raykd.train.job import TrainJob
@@ -95,7 +94,7 @@ def _on_workers(workers: int, run: RunDirectory, size: Size, manifest: Manifest)
 
 def _bound(run: RunDirectory, size: Size, manifest: Manifest) -> float:
     cores = sorted(os.sched_getaffinity(0))[:2]
-    trainers = [ray.remote(num_cpus=1 - FEED_CPUS)(_Pinned).remote(core) for core in cores]
+    trainers = [ray.remote(num_cpus=1)(_Pinned).remote(core) for core in cores]
     jobs = [_job(f"alone-{core}", size, manifest, size.batch_size // 2) for core in cores]
     ray.get([trainer.train.remote(job, run) for trainer, job in zip(trainers, jobs, strict=True)])
     return sum(_rate(run, job.folder) for job in jobs)

@@ -22,7 +22,7 @@ from raykd.data.shards import Arrays
 _LARGEST_BYTES = 16 << 20  # of a portion; what waits in the object store is read again when a node dies
 _BLOCK_BYTES = 4 << 20  # that a task hands over while it reads on
 _AHEAD = 2  # portions that are read while another is used: starting and ending one takes longer than reading it
-FEED_CPUS = 0.25  # A read is short beside the training that it feeds; a lane asks for the rest of its core.
+_NODE_LABEL = "ray.io/node-id"  # that Ray gives every node
 
 Visit = tuple[int, int]
 """Epoch, position of the shard."""
@@ -81,8 +81,11 @@ def portions(sizes: Sequence[int], first: int, largest: int) -> list[int]:
 def _read(reader: Reader, visits: Sequence[Visit], tasks: int) -> list[Any]:
     """References to the visits' rows, block by block in order."""
     items = [{"epoch": epoch, "position": position} for epoch, position in visits]
+    # A read is short beside the training that it feeds, on the same cores. It asks for none: were they all held by
+    # trainings, of this job or another, these would wait for rows for ever.
+    here = {_NODE_LABEL: ray.get_runtime_context().get_node_id()}
     rows = ray.data.from_items(items, override_num_blocks=min(tasks, len(items))).map_batches(
-        reader, batch_size=None, batch_format="pyarrow", num_cpus=FEED_CPUS, concurrency=tasks
+        reader, batch_size=None, batch_format="pyarrow", num_cpus=0, concurrency=tasks, label_selector=here
     )
     rows.context.execution_options.preserve_order = True
     rows.context.target_max_block_size = _BLOCK_BYTES
