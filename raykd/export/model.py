@@ -96,7 +96,7 @@ def _fields(config: Config, inputs: InputSpec) -> tuple[str, ...]:
     """The source's columns, or what the built-in sources have."""
     columns = config.data.columns
     if inputs.kind == "features":
-        return (columns.features or "features",)
+        return (columns.features if isinstance(columns.features, str) else "features",)
     return tuple(columns.text or ("query", "passage"))
 
 

@@ -95,6 +95,7 @@ class Program:
             return step + 1, Totals(so_far.loss + loss, so_far.rows + rows, so_far.waited + waited, bad)
 
         none = Totals(tf.constant(0.0), tf.constant(0.0), tf.constant(0.0, tf.float64), tf.constant(-1))
+        totals: Totals
         _, totals = tf.while_loop(
             lambda step, _: step < count, one, (tf.constant(0), none), parallel_iterations=1, maximum_iterations=count
         )
@@ -106,7 +107,8 @@ class Program:
             batch = self._augmentation(batch)  # Here a stream's rows are still together, in any strategy.
         strategy = self._place.strategy
         loss, rows = strategy.run(self._compiled_step, args=(batch,))
-        return strategy.experimental_local_results(loss)[0], strategy.experimental_local_results(rows)[0]
+        loss, rows = (strategy.experimental_local_results(total)[0] for total in (loss, rows))
+        return loss, rows
 
     def _step(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """One update of one replica, from its part of the worker's batch. Returns: loss and rows of all replicas."""
