@@ -106,8 +106,8 @@ class Program:
         if self._augmentation is not None:
             batch = self._augmentation(batch)  # Here a stream's rows are still together, in any strategy.
         strategy = self._place.strategy
-        loss, rows = strategy.run(self._compiled_step, args=(batch,))
-        loss, rows = (strategy.experimental_local_results(total)[0] for total in (loss, rows))
+        sums = strategy.run(self._compiled_step, args=(batch,))
+        loss, rows = (strategy.experimental_local_results(total)[0] for total in sums)
         return loss, rows
 
     def _step(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
