@@ -118,7 +118,8 @@ class Program:
         if not self._alone:
             # One message: beside the computation its delay counts, not its length.
             sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
-        return self._compiled_update(sums, own)
+        loss, rows = self._compiled_update(sums, own)
+        return loss, rows
 
     def _update(self, sums: tf.Tensor, own: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Update with what `_gradient` returned, summed over all replicas. Returns: loss and rows."""
