@@ -37,7 +37,7 @@ class Dataset:
     @property
     def class_names(self) -> list[str]:
         """In the order of the classes."""
-        return [str(number) for number in range(self.manifest.classes)]
+        return list(self.manifest.class_names) or [str(number) for number in range(self.manifest.classes)]
 
     def classes_of(self, split: str) -> str:
         """Its rows by class, in words."""

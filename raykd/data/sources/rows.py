@@ -132,7 +132,7 @@ class Rows:
         if name not in chunk.table.column_names:
             return {"group": groups.unknown(len(chunk.table))}
         column = chunk.table[name]
-        _note(problems, column.is_null(), f"column {name}: found null, expected the name of a group; fill it")
+        _note(problems, column.is_null(), f"column {name}: found null, expected the name of its group; fix the row")
         present = column.take(pa.array(np.flatnonzero(column.is_valid())))
         numbers = groups.unknown(len(column))
         numbers[np.asarray(column.is_valid())] = groups.numbers_of(present, f"{piece.files[0]}, column {name}")
