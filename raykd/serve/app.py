@@ -18,6 +18,7 @@ from raykd.serve.settings import Settings
 from raykd.serve.wire import RequestError, answer, parse
 
 _MOST_AT_A_TIME = 256  # rows of one call into the model, so that there are few shapes
+_MOST_READ = 64 << 20  # bytes of a body that is too large
 
 
 class Predictor:
@@ -97,16 +98,16 @@ def application(run: RunDirectory, name: str, settings: Settings) -> serve.Appli
 
 async def _body(request: Request, most: int) -> bytes:
     """The body, not more of it than `most` bytes. Raises: RequestError."""
-    too_large = RequestError(413, f"the body has more than {most} bytes; send several requests")
-    length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > most:
-        raise too_large
     pieces, size = [], 0
+    # Read on to a bound, without keeping it: a client that is still sending would see its connection broken off.
     async for piece in request.stream():
         size += len(piece)
-        if size > most:
-            raise too_large
-        pieces.append(piece)
+        if size > _MOST_READ:
+            break
+        if size <= most:
+            pieces.append(piece)
+    if size > most:
+        raise RequestError(413, f"the body has more than {most} bytes; send several requests")
     return b"".join(pieces)
 
 

@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import threading
+from contextlib import ExitStack
 from importlib.util import find_spec
 
 from rich.console import Console as Terminal
@@ -15,6 +16,7 @@ from raykd.errors import InputError
 from raykd.export.choice import chosen_name
 from raykd.export.published import exported_formats
 from raykd.pipeline import export
+from raykd.quiet import silenced
 from raykd.serve.settings import Settings
 
 _PACKAGES = ("fastapi", "starlette", "uvicorn")  # of the extra
@@ -62,7 +64,7 @@ def serve(run: RunDirectory, name: str, settings: Settings, host: str, port: int
     if not verbose:
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
     stopped = threading.Event()
-    with connect(None, verbose):
+    with ExitStack() as ending, connect(None, verbose):
         try:
             ray_serve.start(
                 proxy_location="HeadOnly",
@@ -76,4 +78,6 @@ def serve(run: RunDirectory, name: str, settings: Settings, host: str, port: int
             Terminal().print(line, highlight=False, soft_wrap=True)
             stopped.wait()
         finally:
+            if not verbose:
+                ending.enter_context(silenced())  # Ray tells of its own actors' end.
             ray_serve.shutdown()
