@@ -26,10 +26,11 @@ A store holds examples and what teachers say of them; each teacher scores once, 
 >>> store.rows("train"), store.rows("validation"), store.rows("test")
 (280, 40, 80)
 
-A student is a Keras model without its last layer:
+A student is a Keras model without its last layer (compiling with XLA would take longer than this small training):
 
 >>> small = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, "relu")])
->>> stages = {"stage1": {"epochs": 2}, "stage2": {"epochs": 4, "learning_rate": 5e-3}}
+>>> small_steps = {"batch_size": 16, "learning_rate": 5e-3, "jit_compile": False}
+>>> stages = {"stage1": {"epochs": 2, **small_steps}, "stage2": {"epochs": 4, **small_steps}}
 >>> student = distill(Student("small", small), store, recipe="many_on_one", temperature=2.0, **stages)
 >>> student.predict(pixels[:3]).shape
 (3, 2)

@@ -15,8 +15,8 @@ import raykd.api
 from raykd.api import Ensemble, LogitsStore, Student, Teacher, distill
 from raykd.errors import InputError
 
-FAST = {"epochs": 2, "jit_compile": False}
-STAGES = {"stage1": FAST, "stage2": {**FAST, "epochs": 6, "learning_rate": 1e-2}}
+FAST = {"batch_size": 16, "learning_rate": 2e-2, "patience": 12, "jit_compile": False}
+STAGES = {"stage1": {**FAST, "epochs": 4}, "stage2": {**FAST, "epochs": 12}}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_students_of_every_recipe_learn(
 ) -> None:
     body = _body()
     before = [value.copy() for value in body.get_weights()]
-    training = {"epochs": 8, "learning_rate": 1e-2, "jit_compile": False}
+    training = {**FAST, "epochs": 12}
     student = distill(Student("s", body), store, recipe=recipe, teachers=teachers, training=training, **STAGES)
     assert student.trained.output.shape[1:] == (heads, 2)
     test = store.examples("test")
