@@ -271,8 +271,9 @@ def export(
 
     config, directory = open_run(run, storage_path)
     config = _exporting(config, model, format_, licence)
+    folder = export_folder(chosen_name(config))
     facts = pipeline.export(config, directory, verbose=verbose)
-    show_exports(facts["exports"], directory.path(export_folder(chosen_name(config))))
+    show_exports(facts["exports"], directory.path(folder))
 
 
 @app.command()

@@ -6,7 +6,6 @@ Axes: B rows, C classes, P parts.
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -134,7 +133,7 @@ def _is_number(value: Any) -> bool:
     """Of those that float32 holds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and abs(value) < 3e38
+    return abs(value) < 3e38
 
 
 def _names(names: Sequence[str]) -> str:
