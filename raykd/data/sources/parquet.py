@@ -50,7 +50,8 @@ def chunks(filesystem: fs.FileSystem, piece: Piece, data: DataConfig, labelled: 
 
 def _rows_at_once(opened: pq.ParquetFile, group: int) -> int:
     found = opened.metadata.row_group(group)
-    return max(1, min(_ROWS, _BYTES * found.num_rows // max(1, found.total_byte_size)))
+    fitting: int = _BYTES * found.num_rows // max(1, found.total_byte_size)
+    return max(1, min(_ROWS, fitting))
 
 
 def has_names(filesystem: fs.FileSystem, files: Sequence[SourceFile], label: str) -> bool:
