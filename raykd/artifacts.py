@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import posixpath
 import uuid
 from dataclasses import dataclass
@@ -19,13 +20,17 @@ from typing import Any
 from pyarrow import ArrowInvalid, fs
 
 from raykd.errors import InputError
+from raykd.retries import retried
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 MARKER = "done.json"
 EXAMPLES = "examples"
 EVALUATION = "evaluation"
+FIGURES = f"{EVALUATION}/figures.json"
+TEMPERATURE = "temperature.json"  # in a student's folder: with it, its probabilities are calibrated on validation
 SWEEP = "sweep"
+_WITHOUT_FOLDERS = ("s3", "gcs")  # They have keys alone: a folder would be one more request, and a key of its own.
 
 
 def teacher_folder(name: str) -> str:
@@ -60,10 +65,18 @@ class RunDirectory:
 
     @classmethod
     def at(cls, storage_path: str, name: str) -> "RunDirectory":
-        """The run directory `<storage_path>/<name>`, `~` and relative local paths resolved."""
+        """The run directory `<storage_path>/<name>`, `~` and relative local paths resolved.
+
+        What follows `?` in a URI, such as an object store's endpoint, stays at its end.
+        """
         if "://" not in storage_path:
-            storage_path = str(Path(storage_path).expanduser().absolute())
-        return cls(f"{storage_path.rstrip('/')}/{name}")
+            return cls(f"{Path(storage_path).expanduser().absolute()}/{name}")
+        place, mark, options = storage_path.partition("?")
+        return cls(f"{place.rstrip('/')}/{name}{mark}{options}")
+
+    def __reduce__(self) -> tuple[type["RunDirectory"], tuple[str]]:
+        # Each process opens the filesystem for itself: no connection or credential travels.
+        return RunDirectory, (self.root,)
 
     @classmethod
     def opened(cls, path: str) -> "RunDirectory":
@@ -74,13 +87,18 @@ class RunDirectory:
     def _location(self) -> tuple[fs.FileSystem, str]:
         try:
             if "://" in self.root:
-                filesystem, path = fs.FileSystem.from_uri(self.root)
+                filesystem, path = fs.FileSystem.from_uri(_in_one_request(self.root))
                 return filesystem, path
         except (ArrowInvalid, OSError) as error:
             raise InputError(
                 f"storage_path {self.root}: {error}; expected a local folder or a URI such as s3://bucket/folder"
             ) from error
         return fs.LocalFileSystem(), self.root
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine, or of a file system mounted here."""
+        return isinstance(self.filesystem, fs.LocalFileSystem)
 
     @property
     def filesystem(self) -> fs.FileSystem:
@@ -99,7 +117,7 @@ class RunDirectory:
         probe = f".write-test-{uuid.uuid4().hex}"
         try:
             self.write_bytes(probe, b"")
-            self.filesystem.delete_file(self.path(probe))
+            self.delete(probe)
         except OSError as error:
             raise InputError(
                 f"storage_path {self.root}: can't be written ({_reason(error)}); "
@@ -108,12 +126,16 @@ class RunDirectory:
 
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there."""
-        found: bool = self.filesystem.get_file_info(self.path(relative)).type != fs.FileType.NotFound
+        path = self.path(relative)
+        found: bool = retried(lambda: self.filesystem.get_file_info(path).type != fs.FileType.NotFound)
         return found
 
     def read_bytes(self, relative: str) -> bytes:
         """A file's content. Raises: FileNotFoundError."""
-        with self.filesystem.open_input_stream(self.path(relative)) as stream:
+        return retried(lambda: self._read(self.path(relative)))
+
+    def _read(self, path: str) -> bytes:
+        with self.filesystem.open_input_stream(path) as stream:
             content: bytes = stream.read()
         return content
 
@@ -122,16 +144,8 @@ class RunDirectory:
 
         Raises: InputError when the disk is full, OSError for anything else.
         """
-        target = self.path(relative)
-        self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
-        # Object stores publish when the stream closes; a local file needs the rename.
-        local = isinstance(self.filesystem, fs.LocalFileSystem)
-        written = f"{target}.part-{os.getpid()}" if local else target
         try:
-            with self.filesystem.open_output_stream(written) as stream:
-                stream.write(content)
-            if local:
-                self.filesystem.move(written, target)
+            retried(lambda: self._write(self.path(relative), content))
         except OSError as error:
             if error.errno not in _FULL:
                 raise
@@ -140,6 +154,16 @@ class RunDirectory:
                 f"{len(content):,} bytes; free some or choose another with --storage-path; the same command goes on "
                 "from here"
             ) from error
+
+    def _write(self, target: str, content: bytes) -> None:
+        if self.filesystem.type_name not in _WITHOUT_FOLDERS:
+            self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
+        # Object stores publish when the stream closes; a local file needs the rename.
+        written = f"{target}.part-{platform.node()}-{os.getpid()}" if self.is_local else target
+        with self.filesystem.open_output_stream(written) as stream:
+            stream.write(content)
+        if self.is_local:
+            self.filesystem.move(written, target)
 
     def read_json(self, relative: str) -> Any:
         """A JSON file's value. Raises: FileNotFoundError."""
@@ -152,16 +176,17 @@ class RunDirectory:
     def delete(self, relative: str) -> None:
         """Delete a file if it is there."""
         if self.exists(relative):
-            self.filesystem.delete_file(self.path(relative))
+            retried(lambda: self.filesystem.delete_file(self.path(relative)))
 
     def delete_folder(self, relative: str) -> None:
         """Delete a folder and what is in it, if it is there."""
         if self.exists(relative):
-            self.filesystem.delete_dir(self.path(relative))
+            retried(lambda: self.filesystem.delete_dir(self.path(relative)))
 
     def names(self, relative: str, ending: str) -> list[str]:
         """Names of the files in a folder that end so, sorted; none where there is no such folder."""
-        found = self.filesystem.get_file_info(fs.FileSelector(self.path(relative), allow_not_found=True))
+        folder = fs.FileSelector(self.path(relative), allow_not_found=True)
+        found = retried(lambda: self.filesystem.get_file_info(folder))
         return sorted(entry.base_name for entry in found if entry.base_name.endswith(ending))
 
     def is_done(self, step: str, expected: str) -> bool:
@@ -189,6 +214,14 @@ class RunDirectory:
         """What `finish` was told. Raises: FileNotFoundError when the step isn't done."""
         facts: dict[str, Any] = self.read_json(f"{step}/{MARKER}")
         return facts
+
+
+def _in_one_request(uri: str) -> str:
+    """The URI with which a small file goes to S3 in one request in place of three."""
+    option = "allow_delayed_open"
+    if not uri.startswith("s3://") or option in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}{option}=true"
 
 
 def _reason(error: OSError) -> str:

@@ -1,18 +1,28 @@
 """Ray: started here or joined, and what it offers."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from raykd.artifacts import RunDirectory
-from raykd.config import Config
+from raykd.autoscaler import autoscaler_config, growing_kinds, is_autoscaler_v2, never_given
+from raykd.capacity import Capacity, Kind, check_scaling, side_by_side
+from raykd.config import Config, ScalingConfig
+from raykd.errors import InputError
 from raykd.quiet import quiet
 
 if TYPE_CHECKING:
+    from raykd.lane import Share
     from raykd.lanes import Lanes
 
+_JOIN_SECONDS = 45.0  # that a node may take to join
+_RETURN_SECONDS = 600.0  # that nodes in place of lost ones may take to join
+_LOOK_SECONDS = 25.0  # between looks at a cluster that has no lane up
+_IN_KUBERAY = "RAY_USAGE_STATS_KUBERAY_IN_USE"  # what KubeRay sets in the containers of its clusters
 _LOCAL_SETTINGS = {
     "include_dashboard": False,
     "object_store_memory": 1 << 30,  # bytes; it spills to disk beyond
@@ -21,22 +31,15 @@ _LOCAL_SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """What a Ray cluster offers now."""
-
-    cpus: int
-
-
 @contextmanager
-def connect(address: str | None, verbose: bool) -> Iterator[Cluster]:
+def connect(address: str | None, verbose: bool) -> Iterator[Capacity]:
     """Ray for the length of a `with` block: joined if it runs in this process or at `address`, else started here."""
     import ray
 
     joined = ray.is_initialized()
+    elsewhere = address or os.environ.get("RAY_ADDRESS")
     if not joined:
         # A local Ray never outlives this process; a cluster's address may also come from RAY_ADDRESS.
-        elsewhere = address or os.environ.get("RAY_ADDRESS")
         local = {} if elsewhere else _LOCAL_SETTINGS
         ray.init(
             address=elsewhere or "local",
@@ -47,37 +50,102 @@ def connect(address: str | None, verbose: bool) -> Iterator[Cluster]:
     if not verbose:
         quiet()
     try:
-        yield cluster_now()
+        yield replace(cluster_now(), alone=not joined and not elsewhere)
     finally:
         if not joined:
             ray.shutdown()
 
 
-def cluster_now() -> Cluster:
-    """What the connected cluster offers."""
+def cluster_now() -> Capacity:
+    """What the connected cluster has, or could grow to."""
     import ray
 
-    return Cluster(int(ray.cluster_resources().get("CPU", 1)))
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    found = Counter((node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)) for node in nodes)
+    now = tuple(Kind(cpus, gpus, count) for (cpus, gpus), count in sorted(found.items()))
+    machines = len({node["NodeManagerHostname"] for node in nodes})
+    config = autoscaler_config(ray.get_runtime_context().gcs_address)
+    if config is not None:
+        return Capacity(growing_kinds(config), grows=True, machines=machines)
+    if os.environ.get(_IN_KUBERAY) and is_autoscaler_v2():
+        return Capacity(now, grows=True, known=False, machines=machines)
+    return Capacity(now, machines=machines)
 
 
-def trials_together(config: Config, cluster: Cluster, trials: int) -> tuple[int, int]:
+def await_room(scaling: ScalingConfig, capacity: Capacity) -> Capacity:
+    """The capacity, once it has room for a training: nodes of a cluster that has just been started join one by one.
+
+    Raises: InputError naming what is missing, where that takes too long or no node can be added.
+    """
+    deadline = time.monotonic() + (0.0 if capacity.grows or capacity.alone else _JOIN_SECONDS)
+    while True:
+        try:
+            check_scaling(scaling, capacity)
+        except InputError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return capacity
+        time.sleep(1.0)
+        capacity = cluster_now()
+
+
+def trials_together(config: Config, capacity: Capacity, trials: int) -> tuple[int, int]:
     """How many trials of a sweep train side by side, and with how many threads: each in one process, as in a lane."""
-    room = max(1, min(cluster.cpus // config.scaling.cpus_per_worker, trials))
-    count = room if config.scaling.lanes == "auto" else min(config.scaling.lanes, trials)
-    return count, max(1, cluster.cpus // count)
+    count, threads = side_by_side(config.scaling, capacity, trials, workers=0)
+    return min(count, trials), threads
 
 
-def lanes_for(config: Config, cluster: Cluster, run: RunDirectory, verbose: bool) -> "Lanes":
+def lanes_for(config: Config, capacity: Capacity, run: RunDirectory, verbose: bool) -> "Lanes":
     """Lanes as the configuration asks for them: by default one per CPU, no more than there are teachers."""
-    from raykd.data.visits import FEED_CPUS
+    from raykd.lane import Share
     from raykd.lanes import Lanes
 
     scaling = config.scaling
-    cpus_of_one = scaling.cpus_per_worker * max(1, scaling.most_workers)
-    room = max(1, min(cluster.cpus // cpus_of_one, len(config.teacher_names)))
-    count = room if scaling.lanes == "auto" else scaling.lanes
-    threads = max(1, cluster.cpus // count)
-    # A lane that trains itself leaves room for the Ray Data task that feeds it: a feed without a CPU would starve
-    # it. One that has workers waits while they train, and they hold the CPUs.
-    cpus = 0.0 if scaling.most_workers else threads - FEED_CPUS
-    return Lanes(run, count, threads, cpus, scaling.max_failures, verbose)
+    count, threads = side_by_side(scaling, capacity, len(config.teacher_names), workers=scaling.most_workers)
+    share = Share(threads, scaling.gpus_per_worker, helpers=scaling.most_workers)
+    return Lanes(run, count, share, scaling.max_failures, verbose)
+
+
+class Waits:
+    """What to do while no lane is up: say so now and then, and give up where none can ever be.
+
+    A cluster that has lost all its nodes has longer to get others than one that never had them.
+    """
+
+    def __init__(self, scaling: ScalingConfig, share: "Share", show: Callable[[dict[str, Any]], None]) -> None:
+        self._scaling = scaling
+        self._share = share
+        self._show = show
+        self._looked = 0.0
+        self._patience = _JOIN_SECONDS
+
+    def __call__(self, seconds: float) -> None:
+        """Called now and then. Args: seconds: without any lane; 0 while there is one.
+
+        Raises: InputError naming what is missing.
+        """
+        if not seconds:
+            self._looked, self._patience = 0.0, _RETURN_SECONDS
+        if seconds < self._looked + _LOOK_SECONDS:
+            return
+        self._looked = seconds
+        if seconds > self._patience:
+            check_scaling(self._scaling, cluster_now())
+        self._check_autoscaler()
+        self._show({"step": "lanes", "kind": "waiting", "seconds": seconds, **self._wanted()})
+
+    def _wanted(self) -> dict[str, float]:
+        wanted = {"CPU": float(self._share.threads), "GPU": float(self._share.gpus)}
+        return {name: amount for name, amount in wanted.items() if amount}
+
+    def _check_autoscaler(self) -> None:
+        import ray
+
+        wanted = self._wanted()
+        if wanted in never_given(ray.get_runtime_context().gcs_address):
+            amounts = " and ".join(f"{amount:g} {name}" for name, amount in wanted.items())
+            raise InputError(
+                f"scaling.cpus_per_worker, gpus_per_worker: found {amounts}, but the autoscaler has no node type with "
+                "as much; lower them or add such nodes"
+            )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
+_LOG_SECONDS = 10.0  # between epochs of a training in a log
 _LOG_WIDTH = 160  # A log has no edge to wrap at.
 
 
@@ -32,9 +33,11 @@ class Console:
             self._console.width = _LOG_WIDTH
         self._running: dict[str, Event] = {}
         self._begun: dict[str, float] = {}
-        self._steps, self._finished = steps, steps - missing
+        self._run = config.name
+        self.steps, self.finished = steps, steps - missing
+        self._logged: dict[str, float] = {}
         self._live = Live(console=self._console, get_renderable=self._picture, refresh_per_second=4, transient=True)
-        done = f", {self._finished} of {steps} steps done already" if self._finished else ""
+        done = f", {self.finished} of {steps} steps done already" if self.finished else ""
         self._console.print(f"[bold]{config.name}[/]: {run}{done}", highlight=False, soft_wrap=True)
 
     def __enter__(self) -> "Console":
@@ -54,20 +57,54 @@ class Console:
         if event["kind"] == "started":
             self._begun[step] = time.monotonic()
             self._running[step] = event
+            self._log(event, "started")
         elif event["kind"] == "progress":
             self._running[step] = event
         elif event["kind"] == "finished":
             self._running.pop(step, None)
-            self._finished += 1
-            self._line(f"{step}: {_facts(event)}")
+            self.finished += 1
+            self._line(event, _facts(event))
         elif event["kind"] == "trial":
             self._running.pop(step, None)
-            self._line(_trial(event))
+            self._line(event, _trial(event))
         elif event["kind"] == "restarted":
-            self._line(f"{step}: its lane died; going on from the last checkpoint in a new one")
+            died = "its node was lost" if event.get("lost") else "its lane died"
+            self._line(event, f"{died}; going on from the last checkpoint in a new lane")
+        elif event["kind"] == "waiting":
+            amounts = " and ".join(f"{event[name]:g} {name}" for name in ("CPU", "GPU") if name in event)
+            self._line(event, f"none is up yet after {event['seconds']:.0f} s: each asks for {amounts} on one node")
+        elif event["kind"] == "epoch":
+            self._log_now_and_then(event)
 
-    def _line(self, text: str) -> None:
-        self._console.print(f"[dim]{self._finished:>3}/{self._steps}[/] {text}", highlight=False, soft_wrap=True)
+    def _line(self, event: Event, text: str) -> None:
+        """Print what happened to a step."""
+        if self._console.is_terminal:
+            step = event["step"]
+            self._console.print(
+                f"[dim]{self.finished:>3}/{self.steps}[/] {step}: {text}", highlight=False, soft_wrap=True
+            )
+        else:
+            self._log(event, text)
+
+    def _log(self, event: Event, text: str) -> None:
+        """A line of a log, which stands for itself among those of other runs; none in a terminal."""
+        if self._console.is_terminal:
+            return
+        place = f"{self._run} lane {event['lane']}" if "lane" in event else f"{self._run} driver"
+        stage = event.get("folder") or event["step"]
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        line = f"{now} {place} {stage} {self.finished}/{self.steps}: {text}"
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    def _log_now_and_then(self, event: Event) -> None:
+        """Of a training's epochs, no more than one in some seconds."""
+        stage, now = event["folder"], time.monotonic()
+        if now - self._logged.get(stage, -_LOG_SECONDS) < _LOG_SECONDS:
+            return
+        self._logged[stage] = now
+        figures = [f"loss {event['train_loss']:.4f}", f"validation loss {event['validation_loss']:.4f}"]
+        figures += [f"{event['examples_per_second']:,.0f} examples/s", f"{event['stall_fraction']:.1%} stalled"]
+        self._log(event, f"epoch {event['epoch'] + 1}/{event['epochs']}, {', '.join(figures)}")
 
     def _picture(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")
@@ -117,8 +154,8 @@ class Console:
             )
         self._console.print(text, style="dim", highlight=False, soft_wrap=True)
 
-    def results(self, evaluation: dict[str, Any], report: str) -> None:
-        """Print the table of all models and where the report is."""
+    def results(self, evaluation: dict[str, Any], report: str | None) -> None:
+        """Print the table of all models and where the report is, if there is one."""
         table = Table(title=f"test split, {evaluation['device']}", title_justify="left", box=None, header_style="dim")
         table.add_column("model")
         for name in (
@@ -153,8 +190,8 @@ class Console:
         )
         minutes, seconds = divmod(round(evaluation["wall_seconds"]), 60)
         self._console.print(
-            f"{minutes} min {seconds} s, {evaluation['training_share']:.0%} of it training or scoring; "
-            f"report: {report}",
+            f"{minutes} min {seconds} s, {evaluation['training_share']:.0%} of it training or scoring"
+            + ("" if report is None else f"; report: {report}"),
             highlight=False,
             soft_wrap=True,
         )
@@ -184,7 +221,7 @@ def _trial(event: Event) -> str:
     """A trial that ended, and the best one so far."""
     settings = ", ".join(f"{name} {_setting(value)}" for name, value in event["settings"].items())
     outcome = event["reason"] if event["status"] == "failed" else f"validation accuracy {event[OBJECTIVE]:.2%}"
-    text = f"sweep/{event['number']}: {settings}: {outcome} ({event['status']}, {event['seconds']:.0f} s)"
+    text = f"{settings}: {outcome} ({event['status']}, {event['seconds']:.0f} s)"
     best = event["best"]
     if best is None:
         return text
@@ -199,15 +236,51 @@ def _facts(event: Event) -> str:
         parts.append(f"{event['trials']} trials, {event['steps']:,} steps")
     if event.get("rows") is not None:
         parts.append(f"{event['rows']:,} rows")
+    if event.get("truncated"):
+        cut = ", ".join(f"{rows:,} of {split}" for split, rows in event["truncated"].items())
+        parts.append(f"cut to {event['max_length']} tokens: {cut}")
     if event.get("kept") is not None:
         parts.append(f"{event['kept']:,} of {event['unlabelled']:,} unlabelled rows kept")
     if event.get("validation_accuracy") is not None:
         parts.append(f"validation accuracy {event['validation_accuracy']:.2%}")
+    for export in event.get("exports", []):
+        parts.append(
+            f"{export['format']} differs by {export['largest_difference']:.1e}, accuracy "
+            f"{100 * export['accuracy_change']:+.2f} points"
+        )
     if event.get("examples_per_second") is not None:
         parts.append(f"{event['examples_per_second']:,.0f} examples/s")
     if event.get("stall_fraction") is not None:
         parts.append(f"{event['stall_fraction']:.1%} stalled")
     return ", ".join(parts)
+
+
+def show_exports(exports: Sequence[dict[str, Any]], folder: str) -> None:
+    """Print how each exported format compares with its source, and where the bundle is."""
+    table = Table(box=None, header_style="dim", title="compared on validation rows", title_justify="left")
+    table.add_column("format")
+    for name in ("size", "rows", "largest difference", "accuracy", "change", "tolerance", "one row", "examples/s"):
+        table.add_column(name, justify="right")
+    for export in exports:
+        tolerance = export["tolerance"]
+        table.add_row(
+            export["format"],
+            f"{export['bytes'] / 1000:,.0f} kB",
+            f"{export['rows']:,}",
+            f"{export['largest_difference']:.1e}",
+            _number(export["accuracy"], ".2%"),
+            f"{100 * export['accuracy_change']:+.2f} points",
+            f"{tolerance['probability']:g}"
+            if "probability" in tolerance
+            else f"{100 * tolerance['accuracy']:g} points",
+            f"{export['latency_ms_p50']:.2f} ms",
+            f"{export['examples_per_second']:,.0f}",
+        )
+    console = rich.console.Console()
+    if not console.is_terminal:
+        console.width = _LOG_WIDTH
+    console.print(table)
+    console.print(f"model card, loader and files: {folder}", highlight=False, soft_wrap=True)
 
 
 def show_plan(steps: Sequence["Planned"]) -> None:

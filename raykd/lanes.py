@@ -1,110 +1,65 @@
-"""Lanes: Ray actors that work side by side, each with TensorFlow loaded once, and the board they report to."""
+"""Lanes: actors that work side by side, as many as the cluster has room for; one that is lost is replaced."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raykd.artifacts import RunDirectory
 from raykd.errors import InputError
-from raykd.quiet import quiet
+from raykd.lane import Board, Event, Lane, Share
 from raykd.schedule import Step, ready
 
 _POLL_SECONDS = 0.25
-
-Event = dict[str, Any]
-
-
-class Board:
-    """Collects events of all lanes until the driver fetches them."""
-
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-
-    def post(self, event: Event) -> None:
-        """Add an event."""
-        self._events.append(event)
-
-    def fetch(self) -> list[Event]:
-        """The events since the last call."""
-        events, self._events = self._events, []
-        return events
-
-
-@dataclass(frozen=True)
-class Reporter:
-    """Posts a step's events on the board, from whatever process it is sent to."""
-
-    board: ActorHandle
-    lane: int
-    step: str
-
-    def __call__(self, event: Event) -> None:
-        """Post an event, of kind `progress` unless it says otherwise."""
-        self.board.post.remote({"lane": self.lane, "step": self.step, "kind": "progress", **event})
-
-
-class Lane:
-    """Performs one step at a time."""
-
-    def __init__(self, number: int, threads: int, run: RunDirectory, board: ActorHandle, verbose: bool) -> None:
-        self._number = number
-        self._run = run
-        self._board = board
-        if not verbose:
-            quiet()
-        from raykd.train.strategy import use_threads
-
-        use_threads(threads)
-
-    def perform(self, step: Step) -> tuple[float, float]:
-        """Do the step's work and mark it done; returns when it began and ended, in Unix seconds."""
-        begun = time.time()
-        report = Reporter(self._board, self._number, step.name)
-        report({"kind": "started"})
-        self._run.begin(step.name, step.fingerprint)
-        facts = step.work(self._run, report)
-        self._run.finish(step.name, step.fingerprint, **facts)
-        report({"kind": "finished", **facts})
-        return begun, time.time()
+_ANSWER_SECONDS = 20.0  # in which a node that lives answers, be it busy
+_NODE_DIED = "its node has died"  # what Ray says where it knows
 
 
 class Lanes:
-    """A fixed number of lanes; a lane that dies is replaced and its step taken up again.
+    """Lanes that come up as the cluster has room; one that dies is replaced and its step taken up again.
 
     Args:
         count: lanes.
-        threads: that each computes with.
-        cpus: that each holds.
-        max_failures: lanes replaced before giving up.
+        share: what each holds.
+        max_failures: lanes replaced before giving up; those lost with their node are not counted.
     """
 
-    def __init__(
-        self, run: RunDirectory, count: int, threads: int, cpus: float, max_failures: int, verbose: bool
-    ) -> None:
+    def __init__(self, run: RunDirectory, count: int, share: Share, max_failures: int, verbose: bool) -> None:
         self._run = run
-        self._threads = threads
-        self._cpus = cpus
+        self.share = share
         self._failures_left = max_failures
         self._verbose = verbose
-        self._board = ray.remote(num_cpus=0)(Board).remote()
-        self._idle = {number: self._new(number) for number in range(count)}
+        self._board = ray.remote(num_cpus=0, scheduling_strategy=beside_driver())(Board).remote()
+        self._coming: dict[Any, tuple[int, ActorHandle]] = {}
+        self._idle: dict[int, ActorHandle] = {}
+        self._nodes: dict[int, str] = {}
+        for number in range(count):
+            self._start(number)
 
-    def _new(self, number: int) -> ActorHandle:
-        lane = ray.remote(num_cpus=self._cpus)(Lane)
-        return lane.remote(number, self._threads, self._run, self._board, self._verbose)
+    def _start(self, number: int) -> None:
+        if self.share.helpers:
+            lane = ray.remote(num_cpus=0, scheduling_strategy=beside_driver())(Lane)
+        else:
+            lane = ray.remote(**self.share.held)(Lane)
+        handle = lane.remote(number, self.share, self._run, self._board, self._verbose)
+        self._coming[handle.ready.remote()] = number, handle
 
     def perform(
-        self, steps: Sequence[Step], show: Callable[[Event], None], check: Callable[[], None]
+        self,
+        steps: Sequence[Step],
+        show: Callable[[Event], None],
+        check: Callable[[], None],
+        waits: Callable[[float], None],
     ) -> list[tuple[Step, float, float]]:
         """Do all steps, each as soon as what it needs is done and a lane is free.
 
         Args: steps: without those that are done already; show: gets every event; check: called now and then,
-        may raise to stop.
+        may raise to stop; waits: told now and then for how many seconds no lane has been up, may raise too.
         Returns: each step with the Unix times at which it began and ended.
         Raises: the step's error; RuntimeError when lanes keep dying.
         """
@@ -112,21 +67,29 @@ class Lanes:
         steps = [_without_done_needs(step, names) for step in steps]
         running: dict[Any, tuple[Step, int, ActorHandle]] = {}
         times: dict[str, tuple[Step, float, float]] = {}
+        up = time.monotonic()
         while len(times) < len(steps):
             busy = {step.name for step, _, _ in running.values()}
             for step in ready(steps, times, busy)[: len(self._idle)]:
                 number, lane = self._idle.popitem()
                 running[lane.perform.remote(step)] = step, number, lane
-            finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+            self._end_surplus(len(steps) - len(times) - len(running))
+            happened, _ = ray.wait([*running, *self._coming], timeout=_POLL_SECONDS)
             self._show_events(show)
             check()
-            for reference in finished:
+            now = time.monotonic()
+            up = now if running or self._idle else up
+            waits(now - up)
+            for reference in happened:
+                if reference in self._coming:
+                    self._welcome(reference, show)
+                    continue
                 step, number, lane = running.pop(reference)
                 try:
                     times[step.name] = step, *ray.get(reference)
                     self._idle[number] = lane
                 except RayActorError as error:
-                    self._idle[number] = self._replace(number, step, error, show)
+                    self._replace(number, lane, step.name, error, show)
                 except RayTaskError as error:
                     raise _cause(error) from None
         self._show_events(show)
@@ -134,20 +97,72 @@ class Lanes:
 
     def release(self) -> None:
         """End the lanes, once they are idle: their CPUs are free for others."""
-        for lane in [*self._idle.values(), self._board]:
+        for lane in [*self._idle.values(), *(lane for _, lane in self._coming.values()), self._board]:
             ray.kill(lane)
         self._idle.clear()
+        self._coming.clear()
+
+    def _end_surplus(self, left: int) -> None:
+        """End lanes that no step is left for: their nodes are free."""
+        for reference, (_, lane) in list(self._coming.items())[: max(0, len(self._coming) + len(self._idle) - left)]:
+            ray.kill(lane)
+            del self._coming[reference]
+        for number in list(self._idle)[: max(0, len(self._idle) - left)]:
+            ray.kill(self._idle.pop(number))
+
+    def _welcome(self, reference: Any, show: Callable[[Event], None]) -> None:
+        """A lane has come up, or failed to."""
+        number, lane = self._coming.pop(reference)
+        try:
+            self._nodes[number] = ray.get(reference)
+            self._idle[number] = lane
+        except RayActorError as error:
+            self._replace(number, lane, "its start", error, show)
+        except RayTaskError as error:
+            raise _cause(error) from None
 
     def _show_events(self, show: Callable[[Event], None]) -> None:
         for event in ray.get(self._board.fetch.remote()):
             show(event)
 
-    def _replace(self, number: int, step: Step, error: RayActorError, show: Callable[[Event], None]) -> ActorHandle:
-        if not self._failures_left:
-            raise RuntimeError(f"{step.name}: its lane died and no replacement is left: {error}") from error
-        self._failures_left -= 1
-        show({"lane": number, "step": step.name, "kind": "restarted"})
-        return self._new(number)
+    def _replace(
+        self, number: int, lane: ActorHandle, step: str, error: RayActorError, show: Callable[[Event], None]
+    ) -> None:
+        ray.kill(lane)  # It may live yet, out of reach: two must not do the same step.
+        lost = _is_lost(self._nodes.pop(number, None), error)
+        if not lost:
+            if not self._failures_left:
+                raise RuntimeError(f"{step}: its lane died and no replacement is left: {error}") from error
+            self._failures_left -= 1
+        show({"lane": number, "step": step, "kind": "restarted", "lost": lost})
+        self._start(number)
+
+
+def beside_driver() -> NodeAffinitySchedulingStrategy:
+    """Where the driver runs: a node that lives as long as it does."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+def _is_lost(node: str | None, error: RayActorError) -> bool:
+    """Whether a lane died with its node. Ray itself takes a while to notice: the node is asked.
+
+    Args: node: None for a lane that never came up, which Ray may have sent to a node that was gone already.
+    """
+    if _NODE_DIED in str(error):
+        return True
+    if node is None:
+        return False
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    answer = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(_answer).remote()
+    try:
+        ray.get(answer, timeout=_ANSWER_SECONDS)
+    except RayError:
+        return True
+    return False
+
+
+def _answer() -> None:
+    """Nothing: the node that can do it lives."""
 
 
 def _without_done_needs(step: Step, names: set[str]) -> Step:

@@ -105,8 +105,11 @@ class Lease:
         Raises: InputError when another driver of the cluster holds it.
         """
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        writer = ray.remote(num_cpus=0)(_Writer)
+        # Beside the driver: any other node may go at any time.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        writer = ray.remote(num_cpus=0, scheduling_strategy=here)(_Writer)
         name = f"writer-{fingerprint(self._run.root)[:16]}"
         deadline = time.monotonic() + _NAME_SECONDS
         while self._name is None:

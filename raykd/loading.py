@@ -18,6 +18,7 @@ from raykd.config import (
     CustomModelConfig,
     DataConfig,
     DistillConfig,
+    ExportConfig,
     ExternalColumn,
     HiddenConfig,
     ImageConfig,
@@ -187,7 +188,7 @@ def _known_keys(parents: Sequence[int | str], model_type: str) -> set[str]:
         "training": TrainingConfig, "student": StudentConfig, "distill": DistillConfig, "hidden": HiddenConfig,
         "stage1": Stage1Config, "stage2": Stage2Config, "scaling": ScalingConfig,
         "augment": AugmentConfig, "noisy_student": NoisyStudentConfig,
-        "sweep": SweepConfig, **dict.fromkeys(_SWEPT, Range),
+        "sweep": SweepConfig, "export": ExportConfig, **dict.fromkeys(_SWEPT, Range),
     }  # fmt: skip
     name = next((str(part) for part in reversed(parents) if isinstance(part, str)), "")
     keys = set(sections[name].model_fields)

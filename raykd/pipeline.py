@@ -1,21 +1,25 @@
 """The whole job, top to bottom: ingest, teachers, logits, sweep, students by recipe, evaluation, report."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import yaml
 
-from raykd.artifacts import EVALUATION, EXAMPLES, SWEEP, RunDirectory
-from raykd.cluster import connect, lanes_for
+from raykd.artifacts import EVALUATION, EXAMPLES, MARKER, SWEEP, RunDirectory
+from raykd.capacity import check_storage
+from raykd.cluster import Waits, await_room, connect, lanes_for
 from raykd.config import Config
 from raykd.console import Console
 from raykd.distill.checks import check_classes, check_unlabelled
 from raykd.distill.trials import BEST, read_records
+from raykd.errors import InputError
 from raykd.lease import Lease
-from raykd.plan import plan
-from raykd.schedule import Step, covered_seconds, needed, phases, unfinished
+from raykd.metrics import Metrics
+from raykd.plan import export_step, plan, plan_of
+from raykd.quiet import silenced
+from raykd.schedule import Step, covered_seconds, phases, unfinished
 
 _SCHEMA = 1  # of evaluation.json
 
@@ -31,18 +35,30 @@ def run(config: Config, *, address: str | None = None, verbose: bool = False) ->
     Returns: the evaluation, as `evaluation.json` in the run directory has it.
     Raises: InputError for bad input.
     """
-    begun = time.time()
-    with _directory(config) as (directory, lease):
-        steps = plan(config)
-        missing = unfinished(steps, directory)
-        with Console(config, directory.root, len(steps), len(missing)) as console:
-            times = _perform(config, directory, missing, lease, console, address, verbose) if missing else []
-            if times or not directory.exists("evaluation.json"):
-                directory.write_json("evaluation.json", _evaluation(config, directory, steps, times, begun))
-            evaluation: Facts = directory.read_json("evaluation.json")
-            _report(config, directory, evaluation)
-            console.results(evaluation, directory.path("report.html"))
-    return evaluation
+    return _run(config, address, verbose, reports=True)
+
+
+def teachers(config: Config, *, address: str | None = None, verbose: bool = False) -> dict[str, Facts]:
+    """Train the teachers, and do what they need, as far as it is not done yet. Args, Raises: as `run`.
+
+    Returns: what is known of each of these steps: rows, seconds, the validation accuracy.
+    """
+    return _up_to("teachers", config, address, verbose)
+
+
+def score(config: Config, *, address: str | None = None, verbose: bool = False) -> dict[str, Facts]:
+    """Write every teacher's logits; args and returns as `teachers`."""
+    return _up_to("logits", config, address, verbose)
+
+
+def distill(config: Config, *, address: str | None = None, verbose: bool = False) -> dict[str, Facts]:
+    """Train every recipe's students; args and returns as `teachers`."""
+    return _up_to("students", config, address, verbose)
+
+
+def evaluate(config: Config, *, address: str | None = None, verbose: bool = False) -> Facts:
+    """As `run`, without the report."""
+    return _run(config, address, verbose, reports=False)
 
 
 def sweep(config: Config, *, address: str | None = None, verbose: bool = False) -> Facts:
@@ -54,7 +70,7 @@ def sweep(config: Config, *, address: str | None = None, verbose: bool = False) 
     """
     config = sweeping(config)
     with _directory(config) as (directory, lease):
-        steps = needed(plan(config), SWEEP)
+        steps = plan_of(config, SWEEP)
         missing = unfinished(steps, directory)
         with Console(config, directory.root, len(steps), len(missing)) as console:
             if missing:
@@ -67,6 +83,54 @@ def sweep(config: Config, *, address: str | None = None, verbose: bool = False) 
 def sweeping(config: Config) -> Config:
     """The configuration with its sweep enabled."""
     return config.model_copy(update={"sweep": config.sweep.model_copy(update={"enabled": True})})
+
+
+def export(config: Config, directory: RunDirectory, *, verbose: bool = False) -> Facts:
+    """Export the configuration's model from a finished run, unless that is done already.
+
+    Args: directory: of the run; verbose: as `run`.
+    Returns: the export's facts, `exports` among them: each format's figures.
+    Raises: InputError where the run has no evaluation, or as `raykd.export.bundle.export`.
+    """
+    if not directory.exists(f"{EVALUATION}/{MARKER}"):
+        raise InputError(f"{directory.root}: found no evaluation, expected a finished run; finish it with raykd run")
+    step = export_step(config, directory.facts(EVALUATION)["fingerprint"])
+    if unfinished([step], directory):
+        with Lease(directory), nullcontext() if verbose else silenced():
+            directory.begin(step.name, step.fingerprint)
+            directory.finish(step.name, step.fingerprint, **step.work(directory, _ignore))
+    return directory.facts(step.name)
+
+
+def _ignore(event: Facts) -> None:
+    """Progress that nothing shows."""
+
+
+def _run(config: Config, address: str | None, verbose: bool, *, reports: bool) -> Facts:
+    begun = time.time()
+    with _directory(config) as (directory, lease):
+        steps = plan(config)
+        missing = unfinished(steps, directory)
+        with Console(config, directory.root, len(steps), len(missing)) as console:
+            times = _perform(config, directory, missing, lease, console, address, verbose) if missing else []
+            if times or not directory.exists("evaluation.json"):
+                directory.write_json("evaluation.json", _evaluation(config, directory, steps, times, begun))
+            evaluation: Facts = directory.read_json("evaluation.json")
+            if reports:
+                _report(config, directory, evaluation)
+            console.results(evaluation, directory.path("report.html") if reports else None)
+    return evaluation
+
+
+def _up_to(part: str, config: Config, address: str | None, verbose: bool) -> dict[str, Facts]:
+    """Do what is missing of a part of the job, as `plan_of` has it."""
+    with _directory(config) as (directory, lease):
+        steps = plan_of(config, part)
+        missing = unfinished(steps, directory)
+        with Console(config, directory.root, len(steps), len(missing)) as console:
+            if missing:
+                _perform(config, directory, missing, lease, console, address, verbose)
+        return {step.name: directory.facts(step.name) for step in steps}
 
 
 @contextmanager
@@ -91,26 +155,35 @@ def _perform(
     """Do the missing steps. Returns: each with the times at which it began and ended."""
     times: Times = []
     with connect(address, verbose) as cluster:
+        cluster = await_room(config.scaling, cluster)
+        shared = config.scaling.shared_storage
+        check_storage(config.storage_path, local=directory.is_local, shared=shared, capacity=cluster)
         lease.claim_name()
+        metrics = Metrics(config.name, console.steps, console.finished)
+
+        def show(event: Facts) -> None:
+            console.show(event)
+            metrics.show(event)
+
         for phase in phases(missing):
             if phase[0].name != EXAMPLES:
                 _check_classes(config, directory)
             if phase[0].alone:
-                times.append(_do_alone(phase[0], directory, lease, console))
+                times.append(_do_alone(phase[0], directory, lease, show))
                 continue
             lanes = lanes_for(config, cluster, directory, verbose)
-            times += lanes.perform(phase, console.show, lease.check)
+            times += lanes.perform(phase, show, lease.check, Waits(config.scaling, lanes.share, show))
             lanes.release()
     return times
 
 
-def _do_alone(step: Step, run: RunDirectory, lease: Lease, console: Console) -> tuple[Step, float, float]:
+def _do_alone(step: Step, run: RunDirectory, lease: Lease, show: Callable[[Facts], None]) -> tuple[Step, float, float]:
     """Do a step in this process. Returns: as `_perform`."""
     begun = time.time()
 
     def report(event: Facts) -> None:
         lease.check()
-        console.show({"step": step.name, "kind": "progress", **event})
+        show({"step": step.name, "kind": "progress", **event})
 
     report({"kind": "started"})
     run.begin(step.name, step.fingerprint)
@@ -129,21 +202,23 @@ def _check_classes(config: Config, run: RunDirectory) -> None:
 
 
 def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Times, begun: float) -> Facts:
-    measured = run.read_json(f"{EVALUATION}/models.json")
+    from raykd.report.provenance import versions
+
+    measured: Facts = run.read_json(f"{EVALUATION}/models.json")
+    models = measured.pop("models")
     names = [step.name for step in steps]
-    wanted = ("seconds", "stall_fraction", "examples_per_second", "per_epoch")
+    wanted = ("seconds", "training_seconds", "stall_fraction", "examples_per_second", "per_epoch")
     facts = {name: run.facts(name) for name in names}
     wall = time.time() - begun
     return {
         "schema": _SCHEMA,
         "metric": "accuracy",
         "seed": config.seed,
-        "device": measured["device"],
-        "best_teacher": measured["best_teacher"],
-        "learned_from": measured["learned_from"],
+        **measured,
+        "versions": versions(),
         "wall_seconds": wall,
         "stages": [{"name": name, **{key: facts[name].get(key) for key in wanted}} for name in names],
-        "models": measured["models"],
+        "models": models,
         "training_share": covered_seconds([(start, end) for step, start, end in times if step.trains]) / wall,
     }
 

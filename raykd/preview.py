@@ -6,8 +6,8 @@ from raykd.artifacts import EVALUATION, SWEEP, RunDirectory
 from raykd.config import Config
 from raykd.distill.rounds import POOL, rounds
 from raykd.distill.trials import shortened, trials_in_all
-from raykd.plan import plan
-from raykd.schedule import needed, unfinished
+from raykd.plan import plan_of
+from raykd.schedule import unfinished
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,12 @@ class Planned:
 
 
 def preview(config: Config, last: str = EVALUATION) -> list[Planned]:
-    """What `run` would do, without doing it: every step up to `last`, whether it is done, and what it costs."""
+    """What `run` would do, without doing it: every step up to `last`, whether it is done, and what it costs.
+
+    Args: last: the part of the job that comes last, as `plan_of` has it.
+    """
     directory = RunDirectory.at(config.storage_path, config.name)
-    steps = needed(plan(config), last)
+    steps = plan_of(config, last)
     missing = unfinished(steps, directory)
     rows = _rows_by_split(directory) if steps[0] not in missing else None
     if rows is None:
@@ -50,7 +53,8 @@ def _planned(step: str, done: bool, config: Config, run: RunDirectory, rows: dic
     if spec is None:
         return Planned(step, done, passes)
     positions = manifest.inputs.length if manifest.inputs.kind == "tokens" else 1
-    directions = 1 if step.startswith("logits/") else 3  # Backward costs twice as much as forward.
+    trains = not step.startswith("logits/") and spec.config.type != "saved"
+    directions = 3 if trains else 1  # Backward costs twice as much as forward.
     imitated = sum(flops_per_position(teacher) for teacher in imitated_in_step(config, step, manifest))
     flops = float((directions * flops_per_position(spec) + imitated) * positions * passes)
     return Planned(step, done, passes, count_parameters(spec), flops)
@@ -68,6 +72,8 @@ def _row_passes(step: str, config: Config, rows: dict[str, int]) -> int:
     from raykd.data.shards import SCORED_SPLITS
 
     kind, _, name = step.partition("/")
+    if kind == "teachers" and config.teacher(name).model.type == "saved":
+        return rows["validation"]
     if kind == "teachers":
         return rows["train"] * config.teacher(name).training.epochs
     if kind == "logits":

@@ -1,7 +1,13 @@
 """Silences Ray's and TensorFlow's own messages in a process that raykd starts."""
 
+import contextlib
 import logging
 import os
+import sys
+import warnings
+from collections.abc import Iterator
+
+_STDERR = 2  # file descriptor
 
 
 def quiet() -> None:
@@ -12,3 +18,23 @@ def quiet() -> None:
     for name in ("ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Nothing goes to the error stream in the `with` block: libraries in C++ write past Python's streams.
+
+    Exceptions pass. For work in this process, where the user's own messages come before or after.
+    """
+    sys.stderr.flush()
+    kept = os.dup(_STDERR)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), _STDERR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, _STDERR)
+        os.close(kept)

@@ -6,7 +6,7 @@ from typing import Any
 
 from raykd.artifacts import RunDirectory
 
-Work = Callable[[RunDirectory, Callable[[dict[str, Any]], None]], dict[str, Any]]
+Work = Callable[..., dict[str, Any]]
 """Does a step's work: takes the run directory and a reporter, returns facts for the done marker."""
 
 
@@ -20,6 +20,8 @@ class Step:
         needs: names of the steps that come before it.
         trains: whether its time counts as training or scoring.
         alone: the driver does it itself, with every core; no lane is up meanwhile.
+        launched: its work is a training, launched on workers where the configuration has them.
+        shared: its work takes `part`, (number, of how many), and does that part of it: several can do it side by side.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Step:
     needs: tuple[str, ...] = ()
     trains: bool = True
     alone: bool = False
+    launched: bool = False
+    shared: bool = False
 
 
 def phases(steps: Sequence[Step]) -> list[list[Step]]:
@@ -47,9 +51,9 @@ def phases(steps: Sequence[Step]) -> list[list[Step]]:
     return groups
 
 
-def needed(steps: Sequence[Step], name: str) -> list[Step]:
-    """The step of this name and those that it needs, itself or through others, in order."""
-    wanted = {name}
+def needed(steps: Sequence[Step], *names: str) -> list[Step]:
+    """The steps of these names and those that they need, themselves or through others, in order."""
+    wanted = set(names)
     for step in reversed(steps):
         if step.name in wanted:
             wanted.update(step.needs)

@@ -77,7 +77,7 @@ def _teachers(field: FieldInfo) -> list[str]:
     lines = [*_comment(field.description, 0), *_comment("types of models, and what they can be given:", 0)]
     for name, model in MODEL_TYPES.items():
         settings = ", ".join(
-            f"{key} {_flow(option.get_default(call_default_factory=True))}"
+            f"{key} {'(needed)' if option.is_required() else _flow(option.get_default(call_default_factory=True))}"
             for key, option in model.model_fields.items()
             if key != "type"
         )

@@ -7,7 +7,7 @@ a section of `raykd.config`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_IN_BLOCKS = ("cross_encoder", "bi_encoder", "bilstm")  # also those with a state for each token
+_IN_BLOCKS = ("cross_encoder", "bi_encoder", "bilstm", "pretrained")  # also those with a state for each token
 _BEST_FIRST = ("paired", "best")
 
 
@@ -19,9 +19,9 @@ def blocks_of(initialise: str | Sequence[int], student: Any) -> tuple[int, ...]:
     if initialise == "random":
         return ()
     if initialise == "first":
-        return tuple(range(student.layers))
+        return tuple(range(_depth(student) or 0))
     if initialise == "every_other":
-        return tuple(range(0, 2 * student.layers, 2))
+        return tuple(range(0, 2 * (_depth(student) or 0), 2))
     return tuple(int(block) for block in initialise)
 
 
@@ -57,11 +57,16 @@ def check_initialise(
             f"student.initialise: found {_shown(initialise)} for a student of type {student.type}, expected one of "
             f"{', '.join(_IN_BLOCKS)}; choose random"
         )
-    blocks = blocks_of(initialise, student)
-    if len(blocks) != student.layers:
+    blocks, depth = blocks_of(initialise, student), _depth(student)
+    if depth is None:
+        raise ValueError(
+            f"student.initialise: found {_shown(initialise)} for a student with layers {student.layers}, expected "
+            "their number, which the preset alone tells; set student.model.layers"
+        )
+    if len(blocks) != depth:
         raise ValueError(
             f"student.initialise: found {len(blocks)} blocks {_shown(initialise)}, expected one for each of the "
-            f"student's {student.layers} layers; change either"
+            f"student's {depth} layers; change either"
         )
     if student.type == "bilstm" and any((block == 0) != (place == 0) for place, block in enumerate(blocks)):
         raise ValueError(
@@ -79,10 +84,10 @@ def _check_fit(shown: str, blocks: Sequence[int], student: Any, name: str, teach
             f"student.initialise: {shown} from teacher {name}: found {_listed(found)}, expected the student's "
             f"{_listed(wanted)}; change either, name another teacher in student.initialise_from, or choose random"
         )
-    if max(blocks) >= teacher.layers:
+    if (depth := _depth(teacher)) is not None and max(blocks) >= depth:
         raise ValueError(
-            f"student.initialise: {shown} reads block {max(blocks)} of teacher {name}, which has {teacher.layers} "
-            f"(0 to {teacher.layers - 1}); give the teacher more layers or the student fewer, or choose first"
+            f"student.initialise: {shown} reads block {max(blocks)} of teacher {name}, which has {depth} "
+            f"(0 to {depth - 1}); give the teacher more layers or the student fewer, or choose first"
         )
 
 
@@ -121,9 +126,15 @@ def _check_attention(student: Any, name: str, teacher: Any) -> None:
         )
 
 
+def _depth(model: Any) -> int | None:
+    """Layers of a model; None where only its preset tells."""
+    layers = model.layers
+    return layers if isinstance(layers, int) else len(layers) if isinstance(layers, list | tuple) else None
+
+
 def _shape(model: Any) -> dict[str, Any]:
     """What two models must have in common for one to take over the other's blocks."""
-    shape = {name: getattr(model, name, None) for name in ("type", "width")}
+    shape = {name: getattr(model, name, None) for name in ("type", "width", "preset")}
     return {**shape, "heads": model.attention_heads} if model.type == "cross_encoder" else shape
 
 

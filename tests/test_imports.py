@@ -8,9 +8,10 @@ from pathlib import Path
 import raykd
 
 ORDER = [
-    "errors", "quiet", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "ensemble", "data",
-    "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lanes", "cluster", "predict", "plan",
-    "preview", "console", "pipeline", "seeds", "bench", "doctor", "starter", "api", "cli",
+    "errors", "quiet", "retries", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "ensemble",
+    "data", "models", "train", "distill", "evaluate", "report", "lease", "schedule", "lane", "lanes", "capacity",
+    "autoscaler", "cluster", "predict", "export", "plan", "metrics", "preview", "console", "pipeline", "seeds", "bench",
+    "serve", "doctor", "starter", "api", "cli",
 ]  # fmt: skip
 
 

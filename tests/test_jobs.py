@@ -1,96 +1,102 @@
-"""The scripts for `ray job submit`, on a real head with token authentication."""
+"""The scripts for `ray job submit`, on a real head with token authentication, from a folder with nothing else."""
 
 import json
 import os
-import shutil
+import re
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-PROJECT = Path(__file__).parent.parent
-RAY = str(Path(sys.executable).with_name("ray"))
+from clusters import PROJECT, Cluster, assert_same_evaluation, clean_copy, running, wait_until
 
 
-@dataclass(frozen=True)
-class Head:
-    """A running head: where jobs are submitted, and the environment that may submit them."""
-
-    address: str
-    environment: dict[str, str]
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running(tmp_path_factory.mktemp("head"), cpus=2) as one:
+        yield one
 
 
-@pytest.fixture
-def head(tmp_path: Path) -> Iterator[Head]:
-    port, dashboard = _free_port(), _free_port()
-    token = tmp_path / "token"
-    token.write_text("0123456789abcdef" * 4)
-    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    environment.pop("RAY_ADDRESS", None)
-    command = [RAY, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}", "--num-cpus=2"]
-    folder = tempfile.mkdtemp(prefix="raykd-")  # A short path: Ray's sockets lie below it.
-    # Another Ray of this machine may hold the usual port of the agent, which takes jobs.
-    command += [f"--dashboard-agent-listen-port={_free_port()}"]
-    command += ["--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1", f"--temp-dir={folder}"]
-    log = (tmp_path / "head.log").open("w")
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        _wait_for(dashboard, process)
-        yield Head(f"http://127.0.0.1:{dashboard}", environment)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-        log.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the head ended"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise AssertionError("the head does not answer")
-
-
-def _submit(command: list[str], head: Head, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Submit, again while the head has not started what takes jobs: its message asks for that."""
-    deadline = time.monotonic() + 90
-    while True:
-        done = subprocess.run(
-            command, env=head.environment, cwd=folder, capture_output=True, text=True, timeout=500, check=False
-        )
-        if "No available agent to submit job" not in done.stderr or time.monotonic() > deadline:
-            return done
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clean_copy(tmp_path_factory.mktemp("project"))
 
 
 @pytest.mark.slow
-def test_tmkd_runs_as_a_job_from_a_clean_folder(head: Head, tmp_path: Path) -> None:
-    clean = tmp_path / "clean"
-    for part in ("raykd", "jobs"):
-        shutil.copytree(PROJECT / part, clean / part, ignore=shutil.ignore_patterns("__pycache__"))
-    storage = tmp_path / "runs"
-    script = [sys.executable, "jobs/tmkd.py", "digits", "--storage-path", str(storage), "--name", "job"]
-    script += ["--set", "distill.recipes=[plain, many_on_one]"]
-    command = [RAY, "job", "submit", "--address", head.address, "--working-dir", str(clean), "--", *script]
-    done = _submit(command, head, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    evaluation = json.loads((storage / "job" / "evaluation.json").read_text())
-    accuracy = {model["name"]: model["accuracy"] for model in evaluation["models"]}
-    assert accuracy["student/many_on_one"] > 0.8
+def test_a_job_brings_its_code_and_its_dependencies(cluster: Cluster, clean: Path, tmp_path: Path) -> None:
+    dependencies = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    options = ("--runtime-env-json", json.dumps({"pip": dependencies}))
+    script = ["jobs/tmkd.py", "mine.yaml", "--storage-path", str(tmp_path), "--name", "job"]
+    job = cluster.submit(*script, folder=clean, options=options)
+    exported: set[str] = set()
+    while job.poll() is None:
+        exported |= set(re.findall(r'(raykd_\w+)\{[^}]*run="job"', cluster.metrics()))
+        time.sleep(1.0)
+    output, _ = job.communicate()
+    assert job.returncode == 0, output
+    assert exported >= {"raykd_steps", "raykd_steps_done", "raykd_step_share", "raykd_examples_per_second"}
+    logs = cluster.ray("job", "logs", re.findall(r"raysubmit_\w+", output)[0])
+    for stage in ("teachers/a", "logits/b", "students/many_on_one", "evaluation"):
+        assert re.search(rf"\n[\d-]+ [\d:]+ job lane \d {stage} \d/8: \d+ s", logs), logs
+    accuracy = {model["name"]: model["accuracy"] for model in _evaluation(tmp_path / "job")["models"]}
+    assert accuracy["teacher_ensemble"] > 0.5
+    assert accuracy["student/many_on_one"] > 0.3
+    assert (tmp_path / "job" / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_jobs_side_by_side_and_one_whose_driver_is_killed(cluster: Cluster, clean: Path, tmp_path: Path) -> None:
+    def submit(name: str) -> "subprocess.Popen[str]":
+        script = ["jobs/tmkd.py", "mine.yaml", "--storage-path", str(tmp_path), "--name", name]
+        return cluster.submit(*script, "--set", "scaling.lanes=1", folder=clean)
+
+    first, second = submit("first"), submit("second")
+    lease = tmp_path / "first" / "lease.json"
+    wait_until(lease.exists, 300, "lease of the first job")
+    holder = json.loads(lease.read_text())
+    lines, _ = submit("first").communicate(timeout=300)
+    [line] = [line for line in lines.splitlines() if line.startswith("error: ")]
+    assert f"{tmp_path}/first: another run writes here (process {holder['pid']} on {holder['host']}, since" in line
+    wait_until(lambda: bool(list((tmp_path / "second").rglob("step-*.npz"))), 300, "checkpoint of the second job")
+
+    killed = json.loads((tmp_path / "second" / "lease.json").read_text())["pid"]
+    os.kill(killed, signal.SIGKILL)
+    second.communicate(timeout=300)
+    assert second.returncode != 0
+    assert not (tmp_path / "second" / "evaluation.json").exists()
+    done = list((tmp_path / "second").rglob("done.json"))
+    before = {path: path.stat().st_mtime_ns for path in done}
+    again = submit("second")
+    for job in (first, again):
+        output, _ = job.communicate(timeout=500)
+        assert job.returncode == 0, output
+    assert {path: path.stat().st_mtime_ns for path in done} == before
+    assert_same_evaluation(tmp_path / "second", tmp_path / "first")
+
+
+@pytest.mark.slow
+def test_steps_one_by_one_are_the_whole_job(cluster: Cluster, clean: Path, tmp_path: Path) -> None:
+    ends = {
+        "teachers": "teachers/b",
+        "score": "logits/b",
+        "sweep": "sweep",
+        "distill": "students/many_on_one",
+        "evaluate": "evaluation",
+    }
+    sweep = ["--set", "sweep.enabled=true", "--set", "sweep.trials=2", "--set", "sweep.searcher=random"]
+    for name, last in ends.items():
+        job = cluster.submit(f"jobs/{name}.py", "mine.yaml", "--storage-path", str(tmp_path), *sweep, folder=clean)
+        output, _ = job.communicate(timeout=500)
+        assert job.returncode == 0, output
+        assert (tmp_path / "small" / last / "done.json").exists()
+        later = list(ends.values())[list(ends).index(name) + 1 :]
+        assert not any((tmp_path / "small" / step / "done.json").exists() for step in later)
+    assert _evaluation(tmp_path / "small")["models"]
+
+
+def _evaluation(run: Path) -> dict[str, list[dict[str, float]]]:
+    evaluation: dict[str, list[dict[str, float]]] = json.loads((run / "evaluation.json").read_text())
+    return evaluation

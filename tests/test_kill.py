@@ -13,7 +13,10 @@ import pytest
 
 TIMES = {"wall_seconds", "stages", "training_share"}
 KILLS = 10
-SPEEDS = {"latency_ms_p50", "latency_ms_p95", "examples_per_second", "speedup", "speedup_ensemble"}
+SPEEDS = {
+    "latency_ms_p50", "latency_ms_p95", "examples_per_second", "speedup", "speedup_ensemble",
+    "best_batch", "best_batch_examples_per_second",
+}  # fmt: skip
 
 
 def _command(storage: Path, name: str) -> list[str]:

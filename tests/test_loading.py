@@ -44,7 +44,7 @@ def test_packaged_configs_load(name):
 
 
 def test_packaged_configs_are_the_documented_ones():
-    assert set(packaged_configs()) == {"quickstart", "digits", "mnist", "banking77"}
+    assert set(packaged_configs()) == {"quickstart", "digits", "mnist", "banking77", "pretrained"}
     assert load_config().distill.recipes == ["plain", "one_on_one", "one_avg_on_one", "many_on_many", "many_on_one"]
     assert load_config() == load_config("quickstart")
 
@@ -307,6 +307,67 @@ def test_an_external_teacher_may_be_the_only_one():
     assert parse_config({**values, "data": EXTERNAL}).teacher_names == ["web"]
     with pytest.raises(InputError, match=r"teachers: found \[\], expected at least 1, here or under"):
         parse_config(values)
+
+
+def test_trained_teachers_alone_may_teach_what_an_external_one_taught_them():
+    values = {**SMALL, "data": {**EXTERNAL, "repaired": 5}, "distill": {"external": False}}
+    config = parse_config(values)
+    assert config.teacher_names == [teacher.name for teacher in config.teachers]
+    assert config.external == ["web"]
+    with pytest.raises(InputError, match="found false without a trained teacher, expected one"):
+        parse_config({**values, "teachers": []})
+
+
+def test_a_ready_model_is_a_teacher_only():
+    ready = {"type": "saved", "path": "m.keras", "outputs": "logits"}
+    config = parse_config({**SMALL, "teachers": [{"name": "r", "model": ready}]})
+    assert config.teachers[0].model.path == "m.keras"
+    with pytest.raises(InputError, match=r"student.model.type: found saved, but only a teacher can be ready"):
+        parse_config({**SMALL, "student": {"model": ready}})
+    with pytest.raises(InputError, match=r"distill.hidden.loss: found mse with the saved teacher r, whose hidden"):
+        parse_config({**SMALL, "teachers": [{"name": "r", "model": ready}], "distill": {"hidden": {"loss": "mse"}}})
+    with pytest.raises(InputError, match=r"teachers.0.model.outputs: missing; add it"):
+        parse_config({**SMALL, "teachers": [{"name": "r", "model": {"type": "saved", "path": "m.keras"}}]})
+
+
+def _pretrained(**changes):
+    return {"type": "pretrained", "preset": "folder", **changes}
+
+
+def test_layers_of_a_pretrained_student():
+    for layers in (None, 3, "every_other", [0, 5]):
+        config = parse_config({**SMALL, "student": {"model": _pretrained(layers=layers)}})
+        again = parse_config(config.model_dump(mode="json"))
+        assert again.student.model.layers == (tuple(layers) if isinstance(layers, list) else layers)
+    for layers in (0, -1, [], [0, -1], "some", 2.0, True):
+        with pytest.raises(
+            InputError, match=r"student.model.layers: found .*expected: a number of layers, every_other"
+        ):
+            parse_config({**SMALL, "student": {"model": _pretrained(layers=layers)}})
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "problem"),
+    [
+        ({"layers": 3}, {}, None),
+        ({"layers": [0, 2]}, {"layers": 4}, None),
+        ({}, {}, "found every_other for a student with layers None, expected their number"),
+        ({"layers": 3}, {"layers": 4}, "reads block 4 of teacher t, which has 4"),
+        ({"layers": 1}, {"preset": "other"}, "expected the student's type pretrained, preset folder; change either"),
+    ],
+)
+def test_pretrained_students_start_from_a_teachers_blocks(student, teacher, problem):
+    values = {
+        **SMALL,
+        "teachers": [{"name": "t", "model": _pretrained(**teacher)}],
+        "student": {"model": _pretrained(**student), "initialise": "every_other"},
+    }
+    if problem is None:
+        assert parse_config(values).student.initialise == "every_other"
+        return
+    with pytest.raises(InputError) as raised:
+        parse_config(values)
+    assert problem in str(raised.value)
 
 
 @pytest.mark.parametrize(

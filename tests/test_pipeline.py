@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import log_loss
 
-from raykd.artifacts import RunDirectory, logits_folder
+from raykd.artifacts import FIGURES, TEMPERATURE, RunDirectory, logits_folder
 from raykd.config import Config
 from raykd.data.shards import read_manifest
 from raykd.distill.recipes import RECIPES, Student
@@ -72,6 +72,34 @@ def test_retention_and_speedup_are_ratios_to_the_best_teacher(digits_run: Digits
     assert _model(evaluation, "teacher_ensemble")["retention_ensemble"] == 1.0
 
 
+def test_figures_of_single_rows_add_up_to_those_of_the_models(digits_run: DigitsRun) -> None:
+    directory, evaluation = digits_run
+    figures = directory.read_json(FIGURES)
+    assert sum(figures["rows_by_class"]) == evaluation["rows"] == read_manifest(directory).rows("test")
+    for model in evaluation["models"]:
+        name, curve = model["name"], figures["reliability"][model["name"]]["before"]
+        right = sum(rows for true, predicted, rows in figures["confusion"][name] if true == predicted)
+        assert right / evaluation["rows"] == pytest.approx(model["accuracy"])
+        gap = sum(one["rows"] * abs(one["accuracy"] - one["confidence"]) for one in curve) / evaluation["rows"]
+        assert gap == pytest.approx(model["ece"])
+        assert figures["agreement"][name]["teacher_ensemble"] == pytest.approx(model["agreement"])
+        assert model["best_batch_examples_per_second"] >= model["examples_per_second"]
+
+
+def test_students_have_a_gain_over_plain_and_a_temperature(digits_run: DigitsRun) -> None:
+    directory, evaluation = digits_run
+    plain, student = _model(evaluation, "student/plain"), _model(evaluation, "student/many_on_one")
+    assert plain["gain"] is None
+    assert student["gain"] == pytest.approx(student["accuracy"] - plain["accuracy"])
+    low, high = student["gain_ci95"]
+    assert low < student["gain"] < high
+    assert student["gain_p"] <= student["gain_p_holm"] < 0.05
+    assert student["validation_nll_tempered"] <= student["validation_nll"]
+    stored = directory.read_json(f"students/many_on_one/{TEMPERATURE}")
+    assert stored["temperature"] == student["temperature"] != 1.0
+    assert _model(evaluation, "teacher/wide")["temperature"] is None
+
+
 def test_every_training_reports_speed_and_stalls_per_epoch(digits_run: DigitsRun) -> None:
     directory, evaluation = digits_run
     stages = {stage["name"]: stage for stage in evaluation["stages"]}
@@ -112,6 +140,10 @@ def test_run_directory_holds_no_leftovers(digits_run: DigitsRun) -> None:
     root = Path(directory.path())
     assert not list(root.rglob("checkpoints"))
     assert not list(root.rglob("*.part-*"))
+    assert {path.stem for path in (root / "report").iterdir()} == {
+        "agreement", "calibration", "confusion", "curves-students", "curves-teachers", "data", "frontier", "results",
+        "stages",
+    }  # fmt: skip
     assert json.loads((root / "evaluation.json").read_text()) == evaluation
     assert f"{_model(evaluation, 'student/many_on_one')['accuracy']:.2%}"[:4] in (root / "report.html").read_text()
 
@@ -139,6 +171,7 @@ _UNWEIGHTED = ["examples", "teachers/wide", "logits/wide", "students/plain", "st
          ["students/many_on_one", "students/many_on_many/wide", "evaluation"]),
         ("teachers.deep.training.augment.mixup=0.2", ["examples", "teachers/wide", "students/many_on_many/wide"],
          ["teachers/deep", "logits/deep", "students/many_on_many/deep", "students/many_on_one", "evaluation"]),
+        ("data.columns.group=null", ["examples", "teachers/wide", "evaluation"], []),
         ("data.cache=none", ["examples", "teachers/wide", "students/many_on_one", "evaluation"], []),
         ("seed=1", [], ["examples", "teachers/wide", "logits/wide", "students/plain", "evaluation"]),
     ],

@@ -105,7 +105,7 @@ def test_by_default_nothing_is_taken_over(job: str) -> None:
          "student's type bilstm, width 64; change"),
         (["student.initialise=first", "student.model={type: mlp}"],
          "student.initialise: found first for a student of type mlp, expected one of cross_encoder, bi_encoder, "
-         "bilstm; choose random"),
+         "bilstm, pretrained; choose random"),
         (["student.initialise=first", "student.initialise_from=z"],
          "student.initialise_from: found z, expected paired, best or a teacher's name: a, b"),
         (["student.initialise=[1]", "student.model={type: bilstm, layers: 1}"],
@@ -117,7 +117,7 @@ def test_by_default_nothing_is_taken_over(job: str) -> None:
         (["distill.hidden={loss: mse, weight: 0}"], "distill.hidden.weight: found 0, expected: input should be"),
         (["distill.hidden.loss=mse", "student.model={type: mlp}"],
          "distill.hidden.loss: mse: found a student of type mlp and teacher a of type cross_encoder, expected both or "
-         "neither of cross_encoder, bi_encoder, bilstm: states of tokens can't be compared with one vector; choose"),
+         "neither of cross_encoder, bi_encoder, bilstm, pretrained: states of tokens can't be compared"),
         (["distill.hidden.loss=attention_relation", "teachers.b.model={type: bilstm}"],
          "distill.hidden.loss: attention_relation: found a student of type cross_encoder and teacher b of type bilstm, "
          "expected cross_encoders with the same number of heads; choose cosine, mse or none"),

@@ -77,6 +77,33 @@ def feed(
     _write(json_, "feed", {**figures, "knobs_rows_per_second": knobs})
 
 
+@app.command()
+def padding(
+    config: Annotated[str, typer.Argument(help="A YAML file or the name of a packaged configuration, of texts.")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in `raykd run`.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats of 16 steps; medians are shown.")] = 3,
+    json_: JsonFile = None,
+) -> None:
+    """Examples per second of the first teacher's training, on batches padded to data.bucket and to data.max_length.
+
+    Example: `raykd bench padding quickstart --set data.bucket=16`
+    """
+    from raykd.quiet import quiet
+
+    quiet()  # Before TensorFlow is imported.
+    from raykd.bench.padding import measure, summary
+    from raykd.cluster import connect
+    from raykd.loading import load_config
+    from raykd.train.strategy import use_threads
+
+    job = load_config(config, set_ or [])
+    with connect(None, verbose=False) as cluster:
+        use_threads(cluster.cpus)
+        rates = measure(job, repeats, cluster.cpus, _show_rate("examples/s"))
+    _conclude(summary(rates), "examples/s")
+    _write(json_, "padding", {"examples_per_second": rates, "summary": summary(rates)})
+
+
 def _show_rate(unit: str) -> Callable[[str, float], None]:
     console = Console()
     return lambda case, rate: console.print(f"{case}: {rate:,.1f} {unit}", highlight=False)

@@ -5,6 +5,7 @@ Every field states its meaning, unit and default. YAML comes in through `raykd.l
 
 from raykd.config.data import BUILT_IN_SOURCES, Cache, Columns, DataConfig, ExternalColumn, Format, ImageConfig
 from raykd.config.distill import DistillConfig, HiddenConfig, NoisyStudentConfig, SoftLoss, Space, Weighting
+from raykd.config.export import ExportConfig, ExportFormat
 from raykd.config.job import Config
 from raykd.config.models import (
     MODEL_TYPES,
@@ -15,6 +16,8 @@ from raykd.config.models import (
     CustomModelConfig,
     MLPConfig,
     ModelConfig,
+    PretrainedConfig,
+    SavedConfig,
 )
 from raykd.config.scaling import ScalingConfig
 from raykd.config.section import RecipeName, Section
@@ -42,6 +45,8 @@ __all__ = [
     "CustomModelConfig",
     "DataConfig",
     "DistillConfig",
+    "ExportConfig",
+    "ExportFormat",
     "ExternalColumn",
     "Format",
     "HiddenConfig",
@@ -49,8 +54,10 @@ __all__ = [
     "MLPConfig",
     "ModelConfig",
     "NoisyStudentConfig",
+    "PretrainedConfig",
     "Range",
     "RecipeName",
+    "SavedConfig",
     "ScalingConfig",
     "Section",
     "SoftLoss",

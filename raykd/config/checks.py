@@ -17,16 +17,18 @@ def check(config: "Config") -> None:
     """Raises: ValueError naming key, what was found, what was expected and the remedy."""
     _check_names(config)
     _check_external(config)
+    _check_group(config)
     _check_batches(config)
     _check_losses(config)
     models = {teacher.name: teacher.model for teacher in config.teachers}
+    _check_saved(config)
     check_initialise(config.student.initialise, config.student.initialise_from, config.student.model, models)
     check_hidden(config.distill.hidden.loss, config.scaling.strategy, config.student.model, models)
     _check_workers(config)
 
 
 def _check_names(config: "Config") -> None:
-    names = config.teacher_names
+    names = [*(teacher.name for teacher in config.teachers), *config.external]
     if not names:
         raise ValueError("teachers: found [], expected at least 1, here or under data.columns.external; add one")
     if twice := {name for name in names if names.count(name) > 1}:
@@ -46,16 +48,44 @@ def _check_external(config: "Config") -> None:
             f"data.columns.external: found {', '.join(config.external)}, expected none with data.source "
             f"{data.source}, which has no such column; leave it out"
         )
-    if data.repaired:
+    if not config.distill.external and not config.teachers:
+        raise ValueError("distill.external: found false without a trained teacher, expected one; add one or set true")
+    if data.repaired and config.distill.external:
         # Every student of an external teacher reads its scores of the whole pool.
         raise ValueError(
             f"data.repaired: found {data.repaired}, expected 0 with data.columns.external, which has no "
-            "score of a new pair; leave out either"
+            "score of a new pair; leave out either, or set distill.external: false to learn from trained teachers alone"
         )
     if hidden != "none":
         raise ValueError(
             f"distill.hidden.loss: found {hidden} with data.columns.external, which has no hidden states; "
             "leave out either"
+        )
+
+
+def _check_saved(config: "Config") -> None:
+    students = {
+        "student.model": config.student.model,
+        "distill.noisy_student.model": config.distill.noisy_student.model,
+    }
+    students |= {f"sweep.student.{place}": model for place, model in enumerate(config.sweep.student or ())}
+    for where, model in students.items():
+        if model is not None and model.type == "saved":
+            raise ValueError(f"{where}.type: found saved, but only a teacher can be ready; choose another type")
+    ready = next((teacher.name for teacher in config.teachers if teacher.model.type == "saved"), None)
+    if ready is not None and config.distill.hidden.loss != "none":
+        raise ValueError(
+            f"distill.hidden.loss: found {config.distill.hidden.loss} with the saved teacher {ready}, whose hidden "
+            "states are not known; leave out either"
+        )
+
+
+def _check_group(config: "Config") -> None:
+    data = config.data
+    if data.columns.group is not None and data.source in BUILT_IN_SOURCES:
+        raise ValueError(
+            f"data.columns.group: found {data.columns.group}, expected none with data.source {data.source}, which has "
+            "no such column; leave it out"
         )
 
 

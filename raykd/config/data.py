@@ -52,6 +52,10 @@ class Columns(Section):
     )
     label: str = Field("label", description="class: an integer from 0, or a name; none, null or -1 where unknown")
     id: str | None = Field(None, description="a column of unique integers; default: ids are given by raykd")
+    group: str | None = Field(
+        None,
+        description="a column that names each row's question: its rows stay in one split, test rows of one are ranked",
+    )
     external: dict[ArtefactName, Annotated[ExternalColumn, BeforeValidator(_named_column)]] = Field(
         default_factory=dict, description="external teachers by name: their column of probabilities, or column and kind"
     )
@@ -89,6 +93,16 @@ class DataConfig(Section):
         0.0, ge=0, lt=1, description="share of rows that may be bad; those go to quarantine/ with the reason"
     )
     max_length: int = Field(64, ge=8, description="tokens of an encoded text or pair; longer ones are truncated")
+    truncation: Literal["longest_first", "only_second"] = Field(
+        "longest_first",
+        description="what of a pair is cut: tokens of the longer text first, or only the passage, so that the query "
+        "stays whole; a query that leaves no room for the passage is cut like a text alone",
+    )
+    tokenizer: str | None = Field(
+        None,
+        description="folder or KerasHub preset whose tokenizer encodes texts; default: that of the pretrained models, "
+        "or one trained on the data",
+    )
     vocabulary: int = Field(8000, ge=200, description="size of the WordPiece vocabulary trained on the data")
     labelled: int | None = Field(
         None, ge=1, description="training rows that keep their label, the rest is unlabelled; default: all"

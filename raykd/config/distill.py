@@ -74,6 +74,11 @@ class DistillConfig(Section):
         "accuracy on the validation rows; or fitted: least NLL there",
     )
     average: Space = Field("probabilities", description="what ensembles and one_avg_on_one average")
+    external: bool = Field(
+        True,
+        description="students learn from external teachers too; false: from the trained ones alone, which have learned "
+        "from the external ones where rows have no label, and can score new pairs (data.repaired)",
+    )
     hidden: HiddenConfig = Field(default_factory=HiddenConfig)
     stage1: Stage1Config = Field(default_factory=lambda: Stage1Config())
     stage2: Stage2Config = Field(default_factory=lambda: Stage2Config())

@@ -5,6 +5,7 @@ from pydantic import Field, model_validator
 from raykd.config.checks import check
 from raykd.config.data import DataConfig
 from raykd.config.distill import DistillConfig
+from raykd.config.export import ExportConfig
 from raykd.config.scaling import ScalingConfig
 from raykd.config.section import ArtefactName, Section
 from raykd.config.sweep import SweepConfig
@@ -25,6 +26,7 @@ class Config(Section):
     distill: DistillConfig = Field(default_factory=DistillConfig)
     sweep: SweepConfig = Field(default_factory=SweepConfig)
     scaling: ScalingConfig = Field(default_factory=ScalingConfig)
+    export: ExportConfig = Field(default_factory=ExportConfig)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
@@ -38,8 +40,8 @@ class Config(Section):
 
     @property
     def teacher_names(self) -> list[str]:
-        """Names of all teachers, the trained ones first: the order of a student's heads."""
-        return [*(teacher.name for teacher in self.teachers), *self.external]
+        """Names of the teachers that students learn from, the trained ones first: the order of a student's heads."""
+        return [*(teacher.name for teacher in self.teachers), *(self.external if self.distill.external else ())]
 
     def teacher(self, name: str) -> TeacherConfig:
         """The trained teacher of this name."""

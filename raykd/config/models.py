@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from raykd.config.section import Fraction, Section
 
@@ -57,6 +57,48 @@ class BiLSTMConfig(Section):
     dropout: Fraction = 0.1
 
 
+class PretrainedConfig(Section):
+    """A pretrained transformer that KerasHub loads (BERT, RoBERTa, DistilBERT, DeBERTa, ...); it reads tokens.
+
+    It starts from its pretrained weights, and a classification head from random ones.
+    """
+
+    type: Literal["pretrained"]
+    preset: str = Field(
+        description="a folder in the KerasHub or Hugging Face format, or a KerasHub preset such as bert_base_en_uncased"
+    )
+    layers: Annotated[int, Field(ge=1)] | Literal["every_other"] | tuple[Annotated[int, Field(ge=0)], ...] | None = (
+        Field(
+            None,
+            description="of the preset's: a number of them from the bottom, every_other (0, 2, ...) or their numbers, "
+            "bottom first, such as [0, 3]; default: all",
+        )
+    )
+    dropout: Fraction = 0.1
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _names_layers(cls, value: Any) -> Any:
+        some = isinstance(value, list | tuple) and value and all(type(one) is int and one >= 0 for one in value)
+        if not (value is None or value == "every_other" or (type(value) is int and value > 0) or some):
+            raise ValueError("a number of layers, every_other, a list of layer numbers such as [0, 3], or null for all")
+        return value
+
+
+class SavedConfig(Section):
+    """A Keras model of the user's own, trained and saved as `.keras`: a ready teacher, which is only scored.
+
+    It reads the examples as they are stored: token ids, or numbers (uint8 as 0 to 255, unscaled); it gives one number
+    per class.
+    """
+
+    type: Literal["saved"]
+    path: str = Field(description="of the file that `model.save` wrote; loaded in Keras's safe mode")
+    outputs: Literal["logits", "probabilities"] = Field(
+        description="what its last layer gives: probabilities after a softmax, else logits; never guessed"
+    )
+
+
 class MLPConfig(Section):
     """Dense layers over a feature vector."""
 
@@ -88,6 +130,8 @@ MODEL_TYPES: dict[str, type[Section]] = {
     "bilstm": BiLSTMConfig,
     "mlp": MLPConfig,
     "cnn": CNNConfig,
+    "pretrained": PretrainedConfig,
+    "saved": SavedConfig,
 }
 
 
@@ -104,6 +148,8 @@ ModelConfig = Annotated[
     | Annotated[BiLSTMConfig, Tag("bilstm")]
     | Annotated[MLPConfig, Tag("mlp")]
     | Annotated[CNNConfig, Tag("cnn")]
+    | Annotated[PretrainedConfig, Tag("pretrained")]
+    | Annotated[SavedConfig, Tag("saved")]
     | Annotated[CustomModelConfig, Tag("custom")],
     Discriminator(_model_tag),
 ]

@@ -24,7 +24,15 @@ class ScalingConfig(Section):
     cpus_per_worker: int = Field(1, ge=1, description="cores of each worker")
     gpus_per_worker: int = Field(0, ge=0, description="accelerators of each worker")
     lanes: int | Literal["auto"] = Field("auto", description="trainings side by side; auto: as the CPUs allow")
-    max_failures: int = Field(3, ge=0, description="how often a lane or a training's workers are replaced, in all")
+    shared_storage: bool = Field(
+        False, description="a local storage_path is a folder that every machine of the cluster has mounted (NFS)"
+    )
+    max_failures: int = Field(
+        3,
+        ge=0,
+        description="how often a lane or a training's workers are replaced, in all; a lane lost with its node isn't "
+        "counted",
+    )
 
     @model_validator(mode="after")
     def _workers_fit_strategy(self) -> "ScalingConfig":
@@ -40,3 +48,8 @@ class ScalingConfig(Section):
     def most_workers(self) -> int:
         """Workers of one training, where there is room."""
         return self.workers if isinstance(self.workers, int) else self.workers[1]
+
+    @property
+    def least_workers(self) -> int:
+        """Workers that one training needs."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]

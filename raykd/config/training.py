@@ -76,7 +76,8 @@ class StudentConfig(Section):
     initialise: Initialise = Field(
         "random",
         description="blocks of a teacher to start from: every_other (0, 2, ...), first, or their numbers, bottom "
-        "first, such as [0, 3]; embeddings, final norm and golden head come along; the plain student stays random",
+        "first, such as [0, 3]; embeddings, final norm and golden head come along; the plain student stays random; "
+        "random: as its model is drawn, a pretrained one from its preset",
     )
     initialise_from: str = Field(
         "paired",

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,14 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 PAD_ID, UNK_ID, CLS_ID, SEP_ID = 0, 1, 2, 3
 _ALPHABET = 200  # characters; others become [UNK]
-_SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
 @dataclass(frozen=True)
 class InputSpec:
     """What a model reads.
 
-    kind "tokens": int32 [length], padded with `PAD_ID`: `[CLS] text [SEP]` or `[CLS] query [SEP] passage [SEP]`.
+    kind "tokens": int32 [length], padded with `pad_id`: `[CLS] text [SEP]` or `[CLS] query [SEP] passage [SEP]`.
     Batches of tokens are padded to a multiple of `bucket`, so that there are few shapes.
     kind "features": `dtype` [length]; uint8 stands for 0..255 and is scaled to 0..1 in the model. An image has its
     rows one after the other, and the `channels` of a pixel side by side.
@@ -31,6 +31,10 @@ class InputSpec:
     vocabulary: int = 0
     bucket: int = 1
     channels: int = 1
+    pad_id: int = PAD_ID
+    unk_id: int = UNK_ID
+    cls_id: int = CLS_ID
+    sep_id: int = SEP_ID
 
     @property
     def side(self) -> int | None:
@@ -38,14 +42,20 @@ class InputSpec:
         side = math.isqrt(self.length // self.channels)
         return side if side * side * self.channels == self.length else None
 
+    @property
+    def no_words(self) -> tuple[int, ...]:
+        """Ids that stand for no word of a text."""
+        return self.pad_id, self.unk_id, self.cls_id, self.sep_id
+
     def width(self, longest: int) -> int:
         """Columns of a batch whose longest row has `longest` numbers or ids."""
         return min(-(-longest // self.bucket) * self.bucket, self.length)
 
 
-def _bert_tokenizer(model: models.Model) -> Tokenizer:
+def bert_tokenizer(model: models.Model, *, lowercase: bool = True) -> Tokenizer:
+    """BERT's tokenizer around a model of its words."""
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
@@ -72,15 +82,15 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, max_length: int) -> T
     letters = [f"##{letter}" for letter in alphabet]
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary,
-        special_tokens=[*_SPECIAL_TOKENS, *letters],
+        special_tokens=[*SPECIAL_TOKENS, *letters],
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    learner = _bert_tokenizer(models.WordPiece(unk_token="[UNK]"))
+    learner = bert_tokenizer(models.WordPiece(unk_token="[UNK]"))
     learner.train_from_iterator(texts, trainer)
-    tokenizer = _bert_tokenizer(models.WordPiece(learner.get_vocab(), unk_token="[UNK]"))
-    tokenizer.add_special_tokens(_SPECIAL_TOKENS)
+    tokenizer = bert_tokenizer(models.WordPiece(learner.get_vocab(), unk_token="[UNK]"))
+    tokenizer.add_special_tokens(SPECIAL_TOKENS)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B [SEP]",
@@ -95,3 +105,29 @@ def encode_texts(tokenizer: Tokenizer, columns: Sequence[Sequence[str]]) -> list
     rows: list[str] | list[tuple[str, str]]
     rows = list(columns[0]) if len(columns) == 1 else list(zip(columns[0], columns[1], strict=True))
     return [np.asarray(encoding.ids, np.int32) for encoding in tokenizer.encode_batch_fast(rows)]
+
+
+def encode_rows(
+    tokenizer: Tokenizer, columns: Sequence[Sequence[str]], truncation: str, max_length: int
+) -> tuple[list[NDArray[np.int32]], int]:
+    """Ids of each row, at most `max_length`, and how many rows were cut.
+
+    Args: truncation: of pairs, `longest_first` or `only_second`: the query stays whole, but for one that leaves no room
+    for a token of its passage; that pair is cut `longest_first`.
+    """
+    rows: list[Any] = list(columns[0]) if len(columns) == 1 else list(zip(columns[0], columns[1], strict=True))
+    tokenizer = Tokenizer.from_str(tokenizer.to_str())  # The caller's keeps its settings.
+    tokenizer.no_truncation()
+    ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(rows)]
+    long = [row for row, found in enumerate(ids) if len(found) > max_length]
+    by_strategy = {"longest_first": long}
+    if len(columns) == 2 and truncation == "only_second":
+        room = max_length - tokenizer.num_special_tokens_to_add(is_pair=True)
+        queries = tokenizer.encode_batch_fast([columns[0][row] for row in long], add_special_tokens=False)
+        whole = {row for row, query in zip(long, queries, strict=True) if len(query.ids) < room}
+        by_strategy = {"only_second": sorted(whole), "longest_first": [row for row in long if row not in whole]}
+    for strategy, chosen in by_strategy.items():
+        tokenizer.enable_truncation(max_length, strategy=strategy)
+        for row, encoding in zip(chosen, tokenizer.encode_batch_fast([rows[row] for row in chosen]), strict=True):
+            ids[row] = encoding.ids
+    return [np.asarray(found, np.int32) for found in ids], len(long)

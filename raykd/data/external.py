@@ -155,10 +155,25 @@ class Widths:
         return batch
 
 
+class Unscored:
+    """Adds external teachers' columns to rows that they have not scored."""
+
+    def __init__(self, columns: list[str]) -> None:
+        self._columns = columns
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """A block of raw rows."""
+        for column in self._columns:
+            batch = batch.append_column(column, unscored(len(batch)))
+        return batch
+
+
 def as_stored(lists: pa.ChunkedArray) -> pa.FixedSizeListArray | None:
-    """Logits of a shard's rows as the store holds them; None where the teacher has not scored them."""
-    values = lists.combine_chunks().flatten()
-    return pa.FixedSizeListArray.from_arrays(values, len(values) // len(lists)) if len(values) else None
+    """Logits of a shard's rows as the store holds them; None where the teacher has not scored all of them."""
+    rows = lists.combine_chunks()
+    values = rows.flatten()
+    scored = pc.min(pc.list_value_length(rows)).as_py()
+    return pa.FixedSizeListArray.from_arrays(values, len(values) // len(lists)) if scored else None
 
 
 def classes_of(index: Index, widths: Mapping[str, Rows]) -> int:

@@ -144,7 +144,7 @@ class Feed:
             return iter(())
         if not self._tasks:
             return ((visit, self._reader.arrays(self._reader.table(visit[1]))) for visit in wanted)
-        return read_visits(self._reader, wanted, self._row_bytes, self._tasks)
+        return read_visits(self._reader, wanted, self._row_bytes, self._tasks, len(self._streams))
 
 
 @dataclass

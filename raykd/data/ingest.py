@@ -1,5 +1,6 @@
 """Ingestion: raw rows are split, dealt to shards, encoded and written by Ray Data tasks."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,12 @@ from tokenizers import Tokenizer
 
 from raykd.artifacts import EXAMPLES, RunDirectory, external_folder
 from raykd.config import BUILT_IN_SOURCES, DataConfig
-from raykd.data import external
+from raykd.data import external, groups
 from raykd.data.checks import Quarantine
 from raykd.data.classes import count_classes
-from raykd.data.encoding import InputSpec, encode_texts, train_tokenizer
+from raykd.data.encoding import InputSpec, encode_rows, train_tokenizer
 from raykd.data.failures import one_line_errors
+from raykd.data.presets import load_tokenizer, special_ids
 from raykd.data.repair import Repairer, first_id, pool_of_rows, pools_for, shares_of
 from raykd.data.shards import SPLITS, Manifest, Shard, hash_ids, write_table
 from raykd.data.sources import read_source
@@ -56,23 +58,28 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
     scores = {name: index.pop(external.logits_name(name)) for name in teachers}
     class_names = tuple(data.classes) if isinstance(data.classes, list) else names
     classes = count_classes(index, scores, class_names, data)
+    if "group" in columns:
+        groups.check_ranked(classes)
     rows_of = _split(index, data, seed)
     external.check_rows(rows_of, index, scores, data.source)
-    tokenizer = _train_tokenizer(raw, data, columns) if "text_0" in columns else None
+    tokenizer = _tokenizer(raw, data, columns) if "text_0" in columns else None
     if data.repaired:
         raw, index = _with_repaired(raw, index, rows_of, data, seed, tasks)
+        scores = {name: np.append(widths, np.zeros(data.repaired, widths.dtype)) for name, widths in scores.items()}
     dealt = _deal(index, rows_of, data)
-    writer = _ShardWriter(run, dealt.places, None if tokenizer is None else tokenizer.to_str(), teachers)
+    writer = _ShardWriter(run, dealt.places, None if tokenizer is None else tokenizer.to_str(), data, teachers)
     sharded = _in_shards(raw, dealt, tasks)
     if raw.size_bytes() <= _IN_MEMORY_BYTES:
         written = sharded.map_batches(writer, batch_size=None, batch_format="pyarrow", concurrency=tasks)
     else:
         written = sharded.groupby("shard").map_groups(writer.__call__, batch_format="pyarrow")
-    shards = [Shard(**row) for row in written.take_all()]
+    rows = written.take_all()
+    shards = [Shard(**{name: value for name, value in row.items() if name != "truncated"}) for row in rows]
     shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.index))
     if tokenizer is not None:
         run.write_bytes(f"{EXAMPLES}/tokenizer.json", tokenizer.to_str().encode())
-        inputs = InputSpec("tokens", data.max_length, "int32", tokenizer.get_vocab_size(), data.bucket)
+        special = {} if data.tokenizer is None else special_ids(tokenizer, data.tokenizer)
+        inputs = InputSpec("tokens", data.max_length, "int32", tokenizer.get_vocab_size(), data.bucket, **special)
     else:
         inputs = _feature_spec(raw, data)
     manifest = Manifest(
@@ -81,7 +88,8 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
         tuple(shards),
         external.scored_splits(rows_of, scores),
         external.scored_only(rows_of, index) if teachers else (),
-        class_names=class_names,
+        class_names,
+        _truncated(rows),
     )
     manifest.save(run)
     return manifest
@@ -94,8 +102,8 @@ def _type_of(raw: ray.data.Dataset, column: str) -> pa.DataType:
 def _index(
     raw: ray.data.Dataset, columns: list[str], teachers: tuple[str, ...], data: DataConfig
 ) -> dict[str, NDArray[Any]]:
-    """`example_id` ascending, `label`, `split` if there is one, and how many logits each external teacher gave."""
-    names = [str(name) for name in ("example_id", "label", "split") if name in columns]
+    """`example_id` ascending, `label`, `split`, `group` if there is one, and external teachers' counts of logits."""
+    names = [str(name) for name in ("example_id", "label", "split", "group") if name in columns]
     chosen = raw.select_columns([*names, *map(external.logits_name, teachers)])
     if teachers:
         chosen = chosen.map_batches(external.Widths(teachers), batch_format="pyarrow")
@@ -157,8 +165,12 @@ def _split(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> dict[
     total = int(_known(labels[rows_of["train"]]).sum())
     for split, share in (("validation", data.validation), ("test", data.test)):
         if not len(rows_of[split]):
-            candidates = np.flatnonzero(_known(labels[rows_of["train"]]))
-            taken = candidates[held_out(labels[rows_of["train"]][candidates], round(share * total), data.stratify)]
+            known = _known(labels[rows_of["train"]])
+            if "group" in index:
+                taken = groups.held_out(rows_of["train"], index["group"], known, round(share * total))
+            else:
+                candidates = np.flatnonzero(known)
+                taken = candidates[held_out(labels[rows_of["train"]][candidates], round(share * total), data.stratify)]
             rows_of[split], rows_of["train"] = rows_of["train"][taken], np.delete(rows_of["train"], taken)
     known = _known(labels[rows_of["train"]])
     labelled, unlabelled = rows_of["train"][known], rows_of["train"][~known]
@@ -208,11 +220,27 @@ def _with_repaired(
         "label": np.concatenate([index["label"], np.full(data.repaired, -1, np.int32)]),
     }
     names = ["example_id", "label", "text_0", "text_1"]
+    scores = [external.logits_name(teacher) for teacher in data.columns.external]
+    made = made.select_columns(names).map_batches(external.Unscored(scores), batch_format="pyarrow")
+    names += scores
+    if "group" in raw.schema().names:
+        names.append("group")
+        made = made.map_batches(groups.with_unknown, batch_format="pyarrow")
     return raw.select_columns(names).union(made.select_columns(names)).materialize(), index
 
 
-def _train_tokenizer(raw: ray.data.Dataset, data: DataConfig, columns: list[str]) -> Tokenizer:
-    """A tokenizer for the training part: neither validation nor test texts shape a source's own split."""
+def _truncated(shards: list[dict[str, Any]]) -> tuple[tuple[str, int], ...]:
+    """Rows cut, by split, from what the writer tells of its shards."""
+    counts = Counter[str]()
+    for shard in shards:
+        counts[shard["split"]] += shard["truncated"]
+    return tuple((split, counts[split]) for split in SPLITS if counts[split])
+
+
+def _tokenizer(raw: ray.data.Dataset, data: DataConfig, columns: list[str]) -> Tokenizer:
+    """A pretrained one, or one of the training part: neither validation nor test texts shape a source's own split."""
+    if data.tokenizer is not None:
+        return load_tokenizer(data.tokenizer)
     return train_tokenizer(_TrainingTexts(raw, columns), data.vocabulary, data.max_length)
 
 
@@ -266,11 +294,13 @@ class _ShardWriter:
         run: RunDirectory,
         places: tuple[tuple[str, int], ...],
         tokenizer: str | None,
+        data: DataConfig,
         teachers: tuple[str, ...] = (),
     ) -> None:
         self._run = run
         self._places = places
         self._tokenizer = tokenizer
+        self._data = data
         self._teachers = teachers
 
     def __call__(self, rows: pa.Table) -> pa.Table:
@@ -279,21 +309,27 @@ class _ShardWriter:
         ids = rows["example_id"].to_numpy()
         shard = Shard(split, index, len(ids), hash_ids(ids))
         labels = np.full(len(ids), -1, np.int32) if split == "unlabelled" else rows["label"].to_numpy()
-        columns = {"example_id": ids, "label": labels, "inputs": self._encode(rows)}
+        inputs, truncated = self._encode(rows)
+        columns = {"example_id": ids, "label": labels, "inputs": inputs}
+        if split == "test" and "group" in rows.column_names:
+            columns["group"] = rows["group"]
         write_table(self._run, f"{EXAMPLES}/{shard.name}", columns)
         for teacher in self._teachers:
             if (logits := external.as_stored(rows[external.logits_name(teacher)])) is not None:
                 stored = {"example_id": ids, "logits": logits}
                 write_table(self._run, f"{external_folder(teacher)}/{shard.name}", stored)
-        return pa.table({name: [value] for name, value in vars(shard).items()})
+        told = {**vars(shard), "truncated": truncated}
+        return pa.table({name: [value] for name, value in told.items()})
 
-    def _encode(self, rows: pa.Table) -> pa.Array:
+    def _encode(self, rows: pa.Table) -> tuple[pa.Array, int]:
+        """The inputs, and how many rows were cut."""
         if self._tokenizer is None:
-            return rows["features"]
+            return rows["features"], 0
         texts = [rows[name].to_pylist() for name in ("text_0", "text_1") if name in rows.column_names]
-        encoded = encode_texts(Tokenizer.from_str(self._tokenizer), texts)
+        tokenizer = Tokenizer.from_str(self._tokenizer)
+        encoded, truncated = encode_rows(tokenizer, texts, self._data.truncation, self._data.max_length)
         offsets = np.cumsum([0, *(len(row) for row in encoded)])
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(np.concatenate(encoded)))
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(np.concatenate(encoded))), truncated
 
 
 def _feature_spec(raw: ray.data.Dataset, data: DataConfig) -> InputSpec:

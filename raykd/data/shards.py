@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from raykd.artifacts import EXAMPLES, RunDirectory, fingerprint
-from raykd.data.encoding import PAD_ID, InputSpec
+from raykd.data.encoding import InputSpec
 from raykd.errors import InputError
 
 SPLITS = ("train", "unlabelled", "validation", "test")
@@ -44,6 +44,7 @@ class Manifest:
         scored_only: those of the splits train and validation in which external teachers' scores stand in for
             labels: train without any label, validation with a row without one.
         class_names: in the order of the classes; empty where labels are numbers alone.
+        truncated: splits with rows that were longer than the inputs, and how many were cut.
     """
 
     classes: int
@@ -52,16 +53,18 @@ class Manifest:
     external: tuple[tuple[str, tuple[str, ...]], ...] = ()
     scored_only: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
+    truncated: tuple[tuple[str, int], ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """Changes with any row, its place or its encoding."""
         values = asdict(self)
-        # Examples without names or colours keep the fingerprint that they had before there were any.
+        values.pop("truncated")  # It follows from the rest.
+        # What is as in every manifest made before there was anything else doesn't count: they stay valid.
         if not self.class_names:
             values.pop("class_names")
-        if self.inputs.channels == 1:
-            values["inputs"].pop("channels")
+        own = {name: vars(InputSpec)[name] for name in ("channels", "pad_id", "unk_id", "cls_id", "sep_id")}
+        values["inputs"] = {name: value for name, value in values["inputs"].items() if own.get(name) != value}
         return fingerprint(values)
 
     def of(self, *splits: str) -> tuple[Shard, ...]:
@@ -86,13 +89,15 @@ def read_manifest(run: RunDirectory) -> Manifest:
     values = run.read_json(f"{EXAMPLES}/manifest.json")
     shards = tuple(Shard(**shard) for shard in values["shards"])
     external = tuple((name, tuple(splits)) for name, splits in values["external"])
+    truncated = tuple((split, rows) for split, rows in values.get("truncated", ()))
     return Manifest(
         values["classes"],
         InputSpec(**values["inputs"]),
         shards,
         external,
         tuple(values["scored_only"]),
-        class_names=tuple(values.get("class_names", ())),
+        tuple(values.get("class_names", ())),
+        truncated,
     )
 
 
@@ -126,20 +131,24 @@ def read_shard(run: RunDirectory, shard: Shard) -> pa.Table:
 
 
 def unpack(table: pa.Table, inputs: InputSpec) -> Arrays:
-    """Rows as arrays: `label` int32 [rows], `lengths` int32 [rows] and `inputs` [rows, length], padded at the end."""
+    """Rows as arrays: `label` int32 [rows], `lengths` int32 [rows] and `inputs` [rows, length], padded at the end.
+
+    Also `group` int64 [rows] where the shard has groups: of the test split, where `data.columns.group` is set.
+    """
     values = table["inputs"].combine_chunks()
     if inputs.kind == "tokens":
-        padded, lengths = _padded(values, inputs.length)
+        padded, lengths = _padded(values, inputs.length, inputs.pad_id)
     else:
         padded = values.flatten().to_numpy().reshape(len(table), inputs.length)
         lengths = np.full(len(table), inputs.length, np.int32)
-    return {"label": table["label"].to_numpy(), "lengths": lengths, "inputs": padded}
+    grouped = {"group": table["group"].to_numpy()} if "group" in table.column_names else {}
+    return {"label": table["label"].to_numpy(), "lengths": lengths, "inputs": padded, **grouped}
 
 
-def _padded(lists: pa.ListArray, length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _padded(lists: pa.ListArray, length: int, pad: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int32)
     if len(lengths) and lengths.min() == length:  # Nothing to pad, nothing to copy.
         return lists.flatten().to_numpy().reshape(len(lists), length), lengths
-    padded = np.full((len(lists), length), PAD_ID, np.int32)
+    padded = np.full((len(lists), length), pad, np.int32)
     padded[np.arange(length) < lengths[:, None]] = lists.flatten().to_numpy()
     return padded, lengths

@@ -1,13 +1,14 @@
-"""Shards read by Ray Data in the order in which the feed visits them, a portion ahead of the reader.
+"""Shards read by Ray Data in the order in which the feed visits them, some portions ahead of the reader.
 
 Each portion is a Ray Data execution of its own, which runs to its end undisturbed. One execution over all visits would
 have to be held back while training lags behind, and while Ray Data holds back its scheduler spins: it would take a
 core from the training (Ray 2.60).
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -18,41 +19,43 @@ import ray.data
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays
 
-_FIRST_BYTES = 4 << 20  # of the first portion: its rows come early
-_LARGEST_BYTES = 8 << 20  # of any portion: twice as much waits in the object store, and is read again when a node dies
+_LARGEST_BYTES = 16 << 20  # of a portion; what waits in the object store is read again when a node dies
 _BLOCK_BYTES = 4 << 20  # that a task hands over while it reads on
-FEED_CPUS = 0.25  # A read is short beside the training that it feeds; a lane asks for the rest of its core.
+_AHEAD = 2  # portions that are read while another is used: starting and ending one takes longer than reading it
+_NODE_LABEL = "ray.io/node-id"  # that Ray gives every node
 
 Visit = tuple[int, int]
 """Epoch, position of the shard."""
 
 
-def read_visits(reader: Reader, visits: Sequence[Visit], row_bytes: int, tasks: int) -> Iterator[tuple[Visit, Arrays]]:
+def read_visits(
+    reader: Reader, visits: Sequence[Visit], row_bytes: int, tasks: int, turn: int
+) -> Iterator[tuple[Visit, Arrays]]:
     """Every visit with its shard's rows, in order; the first portion is on its way when this returns.
 
-    Args: row_bytes: memory for one row; tasks: that read side by side.
+    Args: row_bytes: memory for one row; tasks: that read side by side; turn: visits that the first batch needs.
     Raises: InputError when a file holds other ids than it should.
     """
     sizes = [reader.shards[position].rows * row_bytes for _, position in visits]
-    bounds = portions(sizes, _FIRST_BYTES, _LARGEST_BYTES)
-    parts = [visits[begin:end] for begin, end in pairwise(bounds)]
-    ahead = ThreadPoolExecutor(max_workers=1)
-    return _in_order(reader, parts, tasks, ahead, ahead.submit(_read, reader, parts[0], tasks))
+    parts = [visits[begin:end] for begin, end in pairwise(portions(sizes, turn, _LARGEST_BYTES))]
+    pool = ThreadPoolExecutor(_AHEAD)
+    return _in_order(reader, parts[1:], tasks, pool, pool.submit(_read, reader, parts[0], tasks))
 
 
 def _in_order(
     reader: Reader,
-    parts: Sequence[Sequence[Visit]],
+    later: Sequence[Sequence[Visit]],
     tasks: int,
-    ahead: ThreadPoolExecutor,
-    coming: Future[list[Any]],
+    pool: ThreadPoolExecutor,
+    first: Future[list[Any]],
 ) -> Iterator[tuple[Visit, Arrays]]:
     begun: list[pa.Table] = []  # Rows of a shard whose rest is in the next block.
-    with ahead:
-        for following in [*parts[1:], None]:
-            blocks = coming.result()
-            if following is not None:
-                coming = ahead.submit(_read, reader, following, tasks)
+    coming, following = deque([first]), iter(later)
+    with pool:
+        while coming:
+            blocks = coming.popleft().result()
+            for part in islice(following, _AHEAD - len(coming)):
+                coming.append(pool.submit(_read, reader, part, tasks))
             while blocks:
                 for visit, rows in _visits_in(ray.get(blocks.pop(0))):
                     begun.append(rows)
@@ -62,24 +65,27 @@ def _in_order(
 
 
 def portions(sizes: Sequence[int], first: int, largest: int) -> list[int]:
-    """Bounds that cut things of these sizes into portions: the first of about `first`, each twice the last.
+    """Bounds that cut things of these sizes into portions, the first of so many things.
 
-    Returns: 0, and the end of every portion; none is empty, and none larger than `largest` unless one thing is.
+    Returns: 0, and the end of every portion; none is empty, and no later one exceeds `largest` unless one thing does.
     """
-    bounds, wanted, size = [0], first, 0
-    for end, one in enumerate(sizes):
-        if size and size + one > wanted:
+    bounds, size = [0, min(first, len(sizes))], 0
+    for end, one in enumerate(sizes[first:], first):
+        if size and size + one > largest:
             bounds.append(end)
-            wanted, size = min(2 * wanted, largest), 0
+            size = 0
         size += one
-    return [*bounds, len(sizes)]
+    return [*bounds, len(sizes)] if len(sizes) > first else bounds
 
 
 def _read(reader: Reader, visits: Sequence[Visit], tasks: int) -> list[Any]:
     """References to the visits' rows, block by block in order."""
     items = [{"epoch": epoch, "position": position} for epoch, position in visits]
+    # A read is short beside the training that it feeds, on the same cores. It asks for none: were they all held by
+    # trainings, of this job or another, these would wait for rows for ever.
+    here = {_NODE_LABEL: ray.get_runtime_context().get_node_id()}
     rows = ray.data.from_items(items, override_num_blocks=min(tasks, len(items))).map_batches(
-        reader, batch_size=None, batch_format="pyarrow", num_cpus=FEED_CPUS, concurrency=tasks
+        reader, batch_size=None, batch_format="pyarrow", num_cpus=0, concurrency=tasks, label_selector=here
     )
     rows.context.execution_options.preserve_order = True
     rows.context.target_max_block_size = _BLOCK_BYTES

@@ -65,7 +65,7 @@ def student_settings(config: Config, student: Student) -> list[Any]:
     if not student.teachers:
         return [own, None]
     distill = config.distill
-    excluded = {"recipes", "noisy_student"} | (set() if student.recipe.average else AVERAGING)
+    excluded = {"recipes", "noisy_student", "external"} | (set() if student.recipe.average else AVERAGING)
     excluded |= {"hidden"} if distill.hidden.loss == "none" else set()
     excluded |= set() if distill.soft_loss == "dkd" else {"dkd_weights"}
     start = starting_teachers(config, student)

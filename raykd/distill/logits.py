@@ -14,7 +14,7 @@ import pyarrow as pa
 from raykd.artifacts import RunDirectory, logits_folder
 from raykd.data.reader import Reader
 from raykd.data.shards import SCORED_SPLITS, Manifest, Shard, read_manifest, write_table
-from raykd.distill.scored import KEY, count_scored, rows_scored
+from raykd.distill.scored import count_scored
 from raykd.errors import InputError
 from raykd.models.build import ModelSpec
 from raykd.train.checkpoint import WEIGHTS, load_weights
@@ -29,23 +29,29 @@ def missing_shards(run: RunDirectory, teacher: str, manifest: Manifest) -> list[
 
 
 def score(
-    teacher: str, weights: str, spec: ModelSpec, jit_compile: bool, run: RunDirectory, report: Report
+    teacher: str,
+    weights: str,
+    spec: ModelSpec,
+    jit_compile: bool,
+    run: RunDirectory,
+    report: Report,
+    part: tuple[int, int] = (0, 1),
 ) -> dict[str, Any]:
     """Write the logits of every scored row, going on where an earlier attempt stopped.
 
-    Args: weights: folder of the teacher's weights.
+    Args: weights: folder of the teacher's weights; part: (i, n), for the i-th of every n shards alone.
     Returns: rows scored now, and seconds.
     """
     manifest = read_manifest(run)
     check_store(run, teacher, weights, manifest)
     begun, rows = time.perf_counter(), 0
     reader = Reader(run, manifest.of(*SCORED_SPLITS), manifest.inputs)
-    missing = missing_shards(run, teacher, manifest)
+    missing = [position for position in missing_shards(run, teacher, manifest) if position % part[1] == part[0]]
     predictor = Predictor(spec, load_weights(run, weights), jit_compile)
     for count, position in enumerate(missing, start=1):
         arrays = reader.read(position)
         logits = predictor.logits(arrays)[:, 0]
-        count_scored(run, teacher, len(logits))
+        count_scored(run, teacher, len(logits), part[0])
         write_logits(run, teacher, reader.shards[position], arrays["example_id"], logits)
         rows += len(logits)
         seconds = time.perf_counter() - begun
@@ -81,4 +87,4 @@ def check_store(run: RunDirectory, teacher: str, weights: str, manifest: Manifes
                 f"{run.path(path)}: {key}: found {found[key]}, expected {value}; "
                 f"delete {logits_folder(teacher)}/ to have it scored again"
             )
-    run.write_json(path, {**wanted, KEY: rows_scored(run, teacher)})
+    run.write_json(path, wanted)

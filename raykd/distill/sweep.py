@@ -18,7 +18,6 @@ from ray import tune
 
 from raykd.artifacts import SWEEP, RunDirectory
 from raykd.config import Config
-from raykd.data.visits import FEED_CPUS
 from raykd.distill.follower import Follower
 from raykd.distill.inheritance import best_teacher
 from raykd.distill.recipes import Student, students
@@ -118,8 +117,7 @@ def _swept_student(config: Config, run: RunDirectory) -> Student:
 def _tune(work: Work, search: Search, trials: int, follower: Follower, together: int) -> None:
     """Let Ray Tune do the trials; it leaves nothing behind."""
     scaling = work.config.scaling
-    # A trial leaves room for the Ray Data task that feeds it, as a lane does.
-    resources = {"cpu": work.threads - FEED_CPUS, "gpu": scaling.gpus_per_worker}
+    resources = {"cpu": work.threads, "gpu": scaling.gpus_per_worker}
     with tempfile.TemporaryDirectory(prefix="raykd-sweep-") as folder, _environment(_ENVIRONMENT):
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(train_trial, work=work), resources),

@@ -8,25 +8,33 @@ from typing import Any, Literal
 
 import numpy as np
 
-from raykd.artifacts import EVALUATION, RunDirectory, external_folder, logits_folder, teacher_folder
+from raykd.artifacts import (
+    EVALUATION,
+    FIGURES,
+    TEMPERATURE,
+    RunDirectory,
+    external_folder,
+    logits_folder,
+    teacher_folder,
+)
 from raykd.config import Config
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest, read_manifest
 from raykd.distill.inheritance import best_teacher
-from raykd.distill.recipes import MANY_ON_MANY, NOISY_STUDENT, ONE_ON_ONE, students
+from raykd.distill.recipes import MANY_ON_MANY, NOISY_STUDENT, ONE_ON_ONE, PLAIN, students
 from raykd.distill.rounds import rounds
 from raykd.distill.stages import model_spec, round_spec, student_spec
 from raykd.distill.weighting import labelled_validation_rows, teacher_weights
 from raykd.ensemble import average, member_weights
-from raykd.evaluate.quality import quality
-from raykd.evaluate.speed import speed
-from raykd.models.build import ModelSpec, count_parameters
+from raykd.evaluate.calibration import CALIBRATION
+from raykd.evaluate.figures import figures
+from raykd.evaluate.measures import measured
+from raykd.evaluate.quality import Floats, Labels
+from raykd.evaluate.speed import Clock
+from raykd.models.build import ModelSpec
 from raykd.train.checkpoint import load_weights
 from raykd.train.job import Report
 from raykd.train.predict import BATCH, Predictor, probabilities_of
-
-_BYTES_PER_PARAMETER = 4
-_COSTS = ("parameters", "bytes", "examples_per_second", "latency_ms_p50", "latency_ms_p95")
 
 Kind = Literal["teacher", "teacher_ensemble", "student", "student_ensemble"]
 
@@ -69,7 +77,7 @@ def entries(config: Config, best_teacher: str, scored: Sequence[str] = ()) -> li
 
 
 def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any]:
-    """Measure every model and ensemble on the test split and publish `evaluation/models.json`."""
+    """Measure every model and ensemble on the test split; publish `evaluation/models.json` and `figures.json`."""
     begun = time.perf_counter()
     manifest = read_manifest(run)
     scored = manifest.external_with("test")
@@ -79,11 +87,10 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     lines = entries(config, best_teacher(config, run), scored)
     outside = {logits_folder(name): probabilities_of(rows["teacher_logits"][:, [i]]) for i, name in enumerate(scored)}
     folders = sorted({folder for line in lines for folder in line.members if folder not in outside})
-    predictors, parameters, predictions = {}, {}, dict(outside)
-    for count, folder in enumerate(folders, start=1):
-        spec, jit_compile = spec_of(config, folder, manifest)
+    specs = {folder: spec_of(config, folder, manifest) for folder in folders}
+    predictors, predictions = {}, dict(outside)
+    for count, (folder, (spec, jit_compile)) in enumerate(specs.items(), start=1):
         predictors[folder] = Predictor(spec, load_weights(run, folder), jit_compile)
-        parameters[folder] = count_parameters(spec)
         predictions[folder] = probabilities_of(predictors[folder].logits(rows))
         report({"folder": EVALUATION, "share": 0.5 * count / len(folders)})
     weights = {line.name: member_weights_of(line, config, predictors, run, manifest) for line in lines}
@@ -91,28 +98,72 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
         line.name: average([predictions[folder] for folder in line.members], weights[line.name], config.distill.average)
         for line in lines
     }
-    reference = next((combined[line.name] for line in lines if line.kind == "teacher_ensemble"), None)
-    batch = _timing_batch(rows, manifest)
+    held_out = _Validation(config, run, manifest, predictors)
+    reference = next((line.name for line in lines if line.kind == "teacher_ensemble"), None)
+    plain = next((line.name for line in lines if line.recipe == PLAIN.name), None)
+    validation = held_out.predicted(lines, weights)
+    found, conditions = measured(combined, rows, config.seed, reference=reference, plain=plain, validation=validation)
+    clock = Clock(specs, predictors, _timing_batch(rows, manifest))
     models = []
     for count, line in enumerate(lines, start=1):
-        own = [folder for folder in line.members if folder in predictors]
-        models.append(
-            {
-                "name": line.name,
-                "kind": line.kind,
-                "recipe": line.recipe,
-                **_shown_weights(line, weights[line.name]),
-                **quality(combined[line.name], rows["label"], reference, config.seed),
-                **_costs([predictors[folder] for folder in own], sum(parameters[folder] for folder in own), batch),
-            }
-        )
+        timed = clock.costs([folder for folder in line.members if folder in predictors])
+        described = {"name": line.name, "kind": line.kind, "recipe": line.recipe}
+        models.append({**described, **_shown_weights(line, weights[line.name]), **found[line.name], **timed})
         report({"folder": EVALUATION, "share": 0.5 + 0.5 * count / len(lines)})
     best = f"teacher/{best_teacher(config, run)}"
-    compared = compare(models, best)
     learned_from = "external teachers" if "train" in manifest.scored_only else "labels"
-    measured = {"best_teacher": best, "learned_from": learned_from, "device": _device(), "models": compared}
-    run.write_json(f"{EVALUATION}/models.json", measured)
+    about = {"best_teacher": best, "learned_from": learned_from, "device": _device(), **clock.conditions, **conditions}
+    run.write_json(f"{EVALUATION}/models.json", {**about, "models": compare(models, best)})
+    temperatures = _publish_temperatures(run, lines, found)
+    teachers = [line.name for line in lines if line.kind in ("teacher", "teacher_ensemble")]
+    run.write_json(FIGURES, figures(combined, rows["label"], temperatures, teachers))
     return {"rows": len(rows["label"]), "seconds": time.perf_counter() - begun}
+
+
+class _Validation:
+    """Students' predictions of the validation rows that have a label."""
+
+    def __init__(
+        self, config: Config, run: RunDirectory, manifest: Manifest, predictors: Mapping[str, Predictor]
+    ) -> None:
+        self._space = config.distill.average
+        self._predictors = predictors
+        shards = Reader(run, manifest.of("validation"), manifest.inputs).all()
+        known = [{name: values[shard["label"] >= 0] for name, values in shard.items()} for shard in shards]
+        self._rows = {name: np.concatenate([shard[name] for shard in known]) for name in known[0]}
+        self._predictions: dict[str, Floats] = {}
+
+    def predicted(
+        self, lines: Sequence[Entry], weights: Mapping[str, Sequence[float] | None]
+    ) -> dict[str, tuple[Floats, Labels]]:
+        """Probabilities and labels for each line of trained students; none where no row has a label."""
+        if not len(self._rows["label"]):
+            return {}
+        return {
+            line.name: (
+                average([self._of(folder) for folder in line.members], weights[line.name], self._space),
+                self._rows["label"],
+            )
+            for line in lines
+            if line.kind in ("student", "student_ensemble")
+        }
+
+    def _of(self, folder: str) -> Floats:
+        if folder not in self._predictions:
+            self._predictions[folder] = probabilities_of(self._predictors[folder].logits(self._rows))
+        return self._predictions[folder]
+
+
+def _publish_temperatures(
+    run: RunDirectory, lines: Sequence[Entry], found: Mapping[str, dict[str, Any]]
+) -> dict[str, float]:
+    """`temperature.json` beside each student's weights, for whoever serves it. Returns: the temperatures by line."""
+    fitted = {name: line for name, line in found.items() if line["temperature"] is not None}
+    for line in lines:
+        if line.kind == "student" and line.name in fitted:
+            own = {figure: fitted[line.name][figure] for figure in CALIBRATION}
+            run.write_json(f"{line.members[0]}/{TEMPERATURE}", own)
+    return {name: float(line["temperature"]) for name, line in fitted.items()}
 
 
 def member_weights_of(
@@ -137,13 +188,6 @@ def _shown_weights(line: Entry, weights: Sequence[float] | None) -> dict[str, li
     if line.kind not in ("teacher_ensemble", "student_ensemble"):
         return {}
     return {"weights": list(weights or [1.0 / len(line.members)] * len(line.members))}
-
-
-def _costs(members: Sequence[Predictor], parameters: int, batch: Any) -> dict[str, float | None]:
-    """Size and speed of the members that are models; None where there is none: an external teacher's are unknown."""
-    if not members:
-        return dict.fromkeys(_COSTS)
-    return {"parameters": parameters, "bytes": parameters * _BYTES_PER_PARAMETER, **speed(members, batch)}
 
 
 def compare(models: Sequence[dict[str, Any]], best_teacher: str) -> list[dict[str, Any]]:

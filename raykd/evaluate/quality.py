@@ -3,9 +3,11 @@
 Axes: B rows, C classes.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score, log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
 
 ECE_BINS = 15
 _RESAMPLES = 2000
@@ -21,8 +23,9 @@ def quality(
     """All quality figures of one model.
 
     Args: reference: the teacher ensemble's probabilities, for `agreement`, or None; seed: of the bootstrap.
-    Returns: accuracy and its 95 % bootstrap interval, auc (several classes: the mean of each against the rest),
-    f1_macro, nll in nats, brier (summed over classes, 0 to 2), ece, agreement.
+    Returns: accuracy and its 95 % bootstrap interval, auc and average_precision (two classes: of class 1; several: the
+    mean of each against the rest), f1_macro, nll in nats, brier (summed over classes, 0 to 2), ece (over `ECE_BINS`
+    equal bins of confidence), agreement.
     """
     predicted_B = probabilities_BC.argmax(axis=1)
     right_B = predicted_B == labels_B
@@ -30,7 +33,8 @@ def quality(
     return {
         "accuracy": float(right_B.mean()),
         "accuracy_ci95": accuracy_interval(right_B, seed),
-        "auc": _auc(probabilities_BC, labels_B),
+        "auc": _one_vs_rest(roc_auc_score, probabilities_BC, labels_B),
+        "average_precision": _one_vs_rest(average_precision_score, probabilities_BC, labels_B),
         "f1_macro": float(f1_score(labels_B, predicted_B, labels=classes, average="macro", zero_division=0.0)),
         "nll": float(log_loss(labels_B, np.maximum(probabilities_BC, _SMALLEST), labels=classes)),
         "brier": float(((probabilities_BC - (labels_B[:, None] == classes)) ** 2).sum(axis=1).mean()),
@@ -56,17 +60,28 @@ def expected_calibration_error(probabilities_BC: Floats, labels_B: Labels) -> fl
     """
     confidence_B = probabilities_BC.max(axis=1)
     right_B = probabilities_BC.argmax(axis=1) == labels_B
-    bins_B = np.minimum((confidence_B * ECE_BINS).astype(int), ECE_BINS - 1)
-    gap_by_bin = np.bincount(bins_B, weights=right_B - confidence_B, minlength=ECE_BINS)
+    gap_by_bin = np.bincount(bins_of(confidence_B), weights=right_B - confidence_B, minlength=ECE_BINS)
     return float(np.abs(gap_by_bin).sum() / len(labels_B))
 
 
-def _auc(probabilities_BC: Floats, labels_B: Labels) -> float | None:
+def bins_of(confidence_B: Floats) -> NDArray[np.int64]:
+    """The bin of each confidence, 0 to `ECE_BINS` - 1; they are equally wide, and 1 belongs to the last."""
+    return np.minimum((confidence_B * ECE_BINS).astype(np.int64), ECE_BINS - 1)
+
+
+def row_losses(probabilities_BC: Floats, labels_B: Labels) -> tuple[Floats, Floats]:
+    """NLL and Brier score of each row; their means are those of `quality`."""
+    right_B = probabilities_BC[np.arange(len(labels_B)), labels_B]
+    brier_B: Floats = (probabilities_BC**2).sum(axis=1) - 2 * right_B + 1
+    return -np.log(np.maximum(right_B, _SMALLEST)), brier_B
+
+
+def _one_vs_rest(figure: Callable[..., float], probabilities_BC: Floats, labels_B: Labels) -> float | None:
     """Mean over the classes that the rows have beside others; None where there is one class only."""
     present = np.unique(labels_B)
     if len(present) < 2:
         return None
     if probabilities_BC.shape[1] == 2:
-        return float(roc_auc_score(labels_B, probabilities_BC[:, 1]))
+        return float(figure(labels_B, probabilities_BC[:, 1]))
     one_hot_BP = labels_B[:, None] == present
-    return float(roc_auc_score(one_hot_BP, probabilities_BC[:, present], average="macro"))
+    return float(figure(one_hot_BP, probabilities_BC[:, present], average="macro"))

@@ -1,16 +1,35 @@
 """Speed of a model, or of an ensemble's members one after the other, in this process and on its threads."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
+from raykd.models.build import ModelSpec, count_parameters
 from raykd.train.predict import Predictor
 
 _SECONDS = 0.4  # of measuring, at least
 _REPEATS = 5  # at least
+_SEARCH_SECONDS = 0.1  # of measuring each other batch size, or so often:
+_SEARCH_REPEATS = 3
+
+_BYTES_PER_PARAMETER = 4
+_COSTS = (
+    "parameters",
+    "bytes",
+    "examples_per_second",
+    "latency_ms_p50",
+    "latency_ms_p95",
+    "best_batch",
+    "best_batch_examples_per_second",
+)
+
+_ON_PROCESSORS = (32,)  # Their caches favour small batches.
+_ON_ACCELERATORS = (32, 1024)
 
 
 def speed(members: Sequence[Predictor], batch: NDArray[Any]) -> dict[str, float]:
@@ -28,10 +47,78 @@ def speed(members: Sequence[Predictor], batch: NDArray[Any]) -> dict[str, float]
     }
 
 
-def _times(call: Callable[[], Any]) -> list[float]:
+def seconds_per_batch(member: Predictor, batch: NDArray[Any]) -> dict[int, float]:
+    """Median seconds of a call, by batch size other than the common one; the rows of `batch` are repeated to fill it.
+
+    It depends on what the model is, not on its weights: members that are built alike need it once.
+    """
+    found = {}
+    for size in other_batches():
+        inputs = np.resize(batch, (size, *batch.shape[1:]))
+        found[size] = float(np.median(_times(partial(member.batch, inputs), _SEARCH_SECONDS, _SEARCH_REPEATS)))
+    return found
+
+
+def other_batches() -> tuple[int, ...]:
+    """Batch sizes tried beside the common one. Each has to be compiled, so there are few."""
+    return _ON_ACCELERATORS if tf.config.list_logical_devices("GPU") else _ON_PROCESSORS
+
+
+def best_batch(compared: Mapping[int, float], others: Sequence[Mapping[int, float]]) -> dict[str, float]:
+    """The batch size at which members, one after the other, predict the most examples per second.
+
+    Args: compared: examples per second at the common batch size; others: seconds of each member, by batch size.
+    """
+    speeds = {size: size / sum(member[size] for member in others) for size in others[0]} | dict(compared)
+    best = max(speeds, key=lambda size: speeds[size])
+    return {"best_batch": best, "best_batch_examples_per_second": speeds[best]}
+
+
+class Clock:
+    """Sizes and speeds of models, all on the same rows in this process.
+
+    Args: specs: what each model is, and whether it is compiled, by folder; batch: as `speed` takes it.
+    """
+
+    def __init__(
+        self, specs: Mapping[str, tuple[ModelSpec, bool]], predictors: Mapping[str, Predictor], batch: NDArray[Any]
+    ) -> None:
+        self._specs = specs
+        self._predictors = predictors
+        self._batch = batch
+        self._seconds: dict[tuple[str, bool], dict[int, float]] = {}
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Under which the times hold: threads (0: as many as TensorFlow likes), common and tried batch sizes."""
+        return {
+            "threads": tf.config.threading.get_intra_op_parallelism_threads(),
+            "timing_batch": len(self._batch),
+            "batches_tried": sorted({len(self._batch), *other_batches()}),
+        }
+
+    def costs(self, folders: Sequence[str]) -> dict[str, float | None]:
+        """Of these models one after the other; None where there is none: an external teacher's are unknown."""
+        if not folders:
+            return dict.fromkeys(_COSTS)
+        parameters = sum(count_parameters(self._specs[folder][0]) for folder in folders)
+        timed = speed([self._predictors[folder] for folder in folders], self._batch)
+        compared = {len(self._batch): timed["examples_per_second"]}
+        best = best_batch(compared, [self._seconds_of(folder) for folder in folders])
+        return {"parameters": parameters, "bytes": parameters * _BYTES_PER_PARAMETER, **timed, **best}
+
+    def _seconds_of(self, folder: str) -> dict[int, float]:
+        spec, jit_compile = self._specs[folder]
+        key = spec.key, jit_compile
+        if key not in self._seconds:
+            self._seconds[key] = seconds_per_batch(self._predictors[folder], self._batch)
+        return self._seconds[key]
+
+
+def _times(call: Callable[[], Any], seconds: float = _SECONDS, repeats: int = _REPEATS) -> list[float]:
     call()
     times: list[float] = []
-    while len(times) < _REPEATS or sum(times) < _SECONDS:
+    while len(times) < repeats or sum(times) < seconds:
         begun = time.perf_counter()
         call()
         times.append(time.perf_counter() - begun)

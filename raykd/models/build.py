@@ -12,21 +12,26 @@ from typing import Any
 import keras
 
 from raykd.artifacts import fingerprint
-from raykd.config import CustomModelConfig, ModelConfig
+from raykd.config import CustomModelConfig, ModelConfig, PretrainedConfig, SavedConfig
 from raykd.data.encoding import InputSpec
 from raykd.errors import InputError
-from raykd.models import features, text
+from raykd.models import features, pretrained, text
+from raykd.models.saved import saved
 
 _TEXT: dict[str, Callable[..., keras.Model]] = {
     "cross_encoder": text.cross_encoder,
     "bi_encoder": text.bi_encoder,
     "bilstm": text.bilstm,
+    "pretrained": pretrained.pretrained,
 }
 _FEATURES: dict[str, Callable[..., keras.Model]] = {"mlp": features.mlp, "cnn": features.cnn}
 
 
 HEADS = "heads"  # Name of the last layer with weights; head 0 has the first `classes` of its outputs.
-_TABLES = ("tokens", "positions", "marks")  # of TextEmbedding
+_TABLES = (
+    "tokens", "positions", "marks",  # of TextEmbedding
+    "embeddings", "position_embeddings",  # of pretrained encoders
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,14 @@ class ModelSpec:
 def build(spec: ModelSpec, seed: int, precision: str = "float32") -> keras.Model:
     """A model from inputs [B, length] to logits [B, heads, classes], its weights drawn with `seed`.
 
-    Head 0 is the golden head. Args: precision: a Keras dtype policy; weights and logits stay float32.
+    Head 0 is the golden head. A saved model comes with its own weights.
+    Args: precision: a Keras dtype policy; weights and logits stay float32.
     Raises: InputError when the model can't read these inputs, or a function of the user's own can't be imported
     or returns something else than a body.
     """
     keras.utils.set_random_seed(seed)
+    if isinstance(spec.config, SavedConfig):
+        return saved(spec.config, spec.inputs, spec.classes)
     usual = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
@@ -61,6 +69,17 @@ def build(spec: ModelSpec, seed: int, precision: str = "float32") -> keras.Model
     outputs = keras.layers.Dense(spec.heads * spec.classes, name=HEADS, dtype="float32")(body.output)
     logits_BKC = keras.layers.Reshape((spec.heads, spec.classes), name="logits", dtype="float32")(outputs)
     return keras.Model(body.input, logits_BKC)
+
+
+def drawn(spec: ModelSpec, seed: int) -> keras.Model:
+    """A model as its training starts: weights drawn with `seed`, those of a pretrained body its own.
+
+    Raises: InputError as `build`, or when pretrained weights can't be loaded.
+    """
+    model = build(spec, seed)
+    if isinstance(spec.config, PretrainedConfig):
+        pretrained.load(model, spec.config)
+    return model
 
 
 def _body(spec: ModelSpec) -> keras.Model:

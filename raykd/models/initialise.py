@@ -9,7 +9,9 @@ from typing import Any
 import keras
 from numpy.typing import NDArray
 
+from raykd.errors import InputError
 from raykd.models.build import HEADS, ModelSpec, build
+from raykd.models.pretrained import ENCODER, is_block
 from raykd.models.transformer import TransformerBlock
 
 Values = list[NDArray[Any]]
@@ -30,6 +32,7 @@ def from_blocks(
 
     Args: blocks: the teacher's block for each of the student's, bottom first. Both models are of one type, width and
     number of attention heads, read the same inputs and know the same classes.
+    Raises: InputError where the teacher has no such block.
     """
     given, taken = build(teacher, seed=0), build(student, seed=0)
     given_places, taken_places = _places(given), _places(taken)
@@ -55,14 +58,28 @@ def _counterparts(
 ) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
     """Pairs of the teacher's and the student's layers: the chosen blocks, and all else but the head in order."""
     (below, given), (own, taken) = _body(teacher), _body(student)
+    if max(blocks) >= len(given):
+        raise InputError(
+            f"student.initialise: reads block {max(blocks)} of a teacher that has {len(given)} of them; "
+            "choose among them"
+        )
     return [*zip(below, own, strict=True), *zip([given[block] for block in blocks], taken, strict=True)]
 
 
 def _body(model: keras.Model) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
     """Layers with weights, from input to output without the head: those around the blocks, and the blocks."""
-    layers = [layer for layer in model.layers if layer.weights and layer.name != HEADS]
-    around = [layer for layer in layers if not isinstance(layer, _BLOCKS)]
-    return around, [layer for layer in layers if isinstance(layer, _BLOCKS)]
+    layers = [layer for layer in _layers(model) if layer.weights and layer.name != HEADS]
+    around = [layer for layer in layers if not _is_block(layer)]
+    return around, [layer for layer in layers if _is_block(layer)]
+
+
+def _layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """A model's layers, those of a pretrained encoder in its place."""
+    return [part for layer in model.layers for part in (layer.layers if layer.name == ENCODER else [layer])]
+
+
+def _is_block(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, _BLOCKS) or is_block(layer)
 
 
 def _head_weights(model: keras.Model) -> list[Any]:

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from raykd.config import BiEncoderConfig, BiLSTMConfig, CrossEncoderConfig
-from raykd.data.encoding import PAD_ID, InputSpec
+from raykd.data.encoding import PAD_ID, SEP_ID, InputSpec
 from raykd.models.transformer import MASKED, TextEmbedding, TransformerBlock, encode, segments
 
 
@@ -17,19 +17,29 @@ from raykd.models.transformer import MASKED, TextEmbedding, TransformerBlock, en
 class TokenMask(keras.layers.Layer):
     """True where an id is of text `segment`, or of either text where `segment` is None; bool [B, L]."""
 
-    def __init__(self, segment: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, segment: int | None = None, pad_id: int = PAD_ID, sep_id: int = SEP_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.segment = segment
+        self.segment, self.pad_id, self.sep_id = segment, pad_id, sep_id
 
     def call(self, ids_BL: Any) -> Any:
         """Mark."""
         if self.segment is None:
-            return ops.not_equal(ids_BL, PAD_ID)
-        return ops.equal(segments(ids_BL), self.segment)
+            return ops.not_equal(ids_BL, self.pad_id)
+        return ops.equal(segments(ids_BL, self.pad_id, self.sep_id), self.segment)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "segment": self.segment}
+        own = {name: getattr(self, name) for name in ("segment", "pad_id", "sep_id")}
+        return {**super().get_config(), **own}
+
+
+def token_mask(inputs: InputSpec, segment: int | None = None) -> TokenMask:
+    """A `TokenMask` for these inputs."""
+    return TokenMask(segment, inputs.pad_id, inputs.sep_id)
+
+
+def _embedding(inputs: InputSpec, width: int, *, mark_matches: bool = True) -> TextEmbedding:
+    return TextEmbedding(inputs.vocabulary, inputs.length, width, mark_matches, inputs.no_words)
 
 
 @keras.saving.register_keras_serializable(package="raykd")
@@ -61,8 +71,8 @@ class MaskedPool(keras.layers.Layer):
 def cross_encoder(config: CrossEncoderConfig, inputs: InputSpec) -> keras.Model:
     """Ids [B, L] -> state of [CLS] beside the mean of all states, [B, 2 * width]."""
     ids = keras.Input((None,), dtype="int32", name="inputs")
-    mask = TokenMask()(ids)
-    embedding = TextEmbedding(inputs.vocabulary, inputs.length, config.width)
+    mask = token_mask(inputs)(ids)
+    embedding = _embedding(inputs, config.width)
     skipped = [config.stochastic_depth * layer / config.layers for layer in range(1, config.layers + 1)]
     blocks = [TransformerBlock(config.attention_heads, config.dropout, chance) for chance in skipped]
     states = encode(ids, embedding, blocks, mask)
@@ -73,10 +83,10 @@ def cross_encoder(config: CrossEncoderConfig, inputs: InputSpec) -> keras.Model:
 def bi_encoder(config: BiEncoderConfig, inputs: InputSpec) -> keras.Model:
     """Ids [B, L] -> the two texts' means u and v, encoded apart, as [u, v, |u - v|, u * v], [B, 4 * width]."""
     ids = keras.Input((None,), dtype="int32", name="inputs")
-    embedding = TextEmbedding(inputs.vocabulary, inputs.length, config.width, mark_matches=False)
+    embedding = _embedding(inputs, config.width, mark_matches=False)
     blocks = [TransformerBlock(config.attention_heads, config.dropout) for _ in range(config.layers)]
     states = embedding(ids)
-    masks = [TokenMask(segment)(ids) for segment in (0, 1)]
+    masks = [token_mask(inputs, segment)(ids) for segment in (0, 1)]
     means = []
     for mask in masks:
         own = states
@@ -91,8 +101,8 @@ def bi_encoder(config: BiEncoderConfig, inputs: InputSpec) -> keras.Model:
 def bilstm(config: BiLSTMConfig, inputs: InputSpec) -> keras.Model:
     """Ids [B, L] -> maximum over positions of a bidirectional LSTM's states, [B, 2 * width]."""
     ids = keras.Input((None,), dtype="int32", name="inputs")
-    mask = TokenMask()(ids)
-    states = TextEmbedding(inputs.vocabulary, inputs.length, config.width)(ids)
+    mask = token_mask(inputs)(ids)
+    states = _embedding(inputs, config.width)(ids)
     for _ in range(config.layers):
         cell = keras.layers.LSTM(config.width, return_sequences=True, dropout=config.dropout)
         states = keras.layers.Bidirectional(cell)(states, mask=mask)

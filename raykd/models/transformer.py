@@ -3,14 +3,16 @@
 Axes: B batch, L length, W width, H heads, D width per head.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from raykd.data.encoding import CLS_ID, PAD_ID, SEP_ID
+from raykd.data.encoding import CLS_ID, PAD_ID, SEP_ID, UNK_ID
 
 MASKED = -3e4  # for padding, before a softmax or a maximum: float16 holds it
+NO_WORDS = (PAD_ID, UNK_ID, CLS_ID, SEP_ID)
 
 
 def _initializer() -> keras.initializers.Initializer:
@@ -18,18 +20,18 @@ def _initializer() -> keras.initializers.Initializer:
     return keras.initializers.TruncatedNormal(stddev=0.02)
 
 
-def segments(ids_BL: Any) -> Any:
+def segments(ids_BL: Any, pad_id: int = PAD_ID, sep_id: int = SEP_ID) -> Any:
     """0 for the first text with its [SEP], 1 for the second with its own, -1 for padding; int32 [B, L]."""
-    is_separator = ops.cast(ops.equal(ids_BL, SEP_ID), "int32")
+    is_separator = ops.cast(ops.equal(ids_BL, sep_id), "int32")
     before = ops.cumsum(is_separator, axis=1) - is_separator
-    return ops.where(ops.equal(ids_BL, PAD_ID), -1, ops.minimum(before, 1))
+    return ops.where(ops.equal(ids_BL, pad_id), -1, ops.minimum(before, 1))
 
 
-def matches(ids_BL: Any, segments_BL: Any) -> Any:
-    """1 where a token also stands in the other text, else 0; int32 [B, L]."""
+def matches(ids_BL: Any, segments_BL: Any, no_words: Sequence[int] = NO_WORDS) -> Any:
+    """1 where a word also stands in the other text, else 0; int32 [B, L]. Args: no_words: ids that are none."""
     same_BLL = ops.equal(ids_BL[:, :, None], ids_BL[:, None, :])
     other_BLL = ops.equal(segments_BL[:, :, None] + segments_BL[:, None, :], 1)  # 0 and 1; padding gives -2 to 0
-    word_BL = ops.greater(ids_BL, max(CLS_ID, SEP_ID))
+    word_BL = ops.all(ops.stack([ops.not_equal(ids_BL, other) for other in no_words]), axis=0)
     found_BL = ops.any(ops.logical_and(same_BLL, other_BLL), axis=2)
     return ops.cast(ops.logical_and(found_BL, word_BL), "int32")
 
@@ -41,9 +43,18 @@ class TextEmbedding(keras.layers.Layer):
     Call: ids int32 [B, L] -> [B, L, width].
     """
 
-    def __init__(self, vocabulary: int, length: int, width: int, mark_matches: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        length: int,
+        width: int,
+        mark_matches: bool = True,
+        no_words: Sequence[int] = NO_WORDS,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.vocabulary, self.length, self.width, self.mark_matches = vocabulary, length, width, mark_matches
+        self.no_words = tuple(no_words)  # ids of padding, [UNK], [CLS] and [SEP]
 
     def build(self, input_shape: Any) -> None:
         """Create the tables."""
@@ -58,16 +69,16 @@ class TextEmbedding(keras.layers.Layer):
 
     def call(self, ids_BL: Any) -> Any:
         """Embed."""
-        segments_BL = segments(ids_BL)
+        segments_BL = segments(ids_BL, self.no_words[0], self.no_words[-1])
         marks_BL = ops.maximum(segments_BL, 0)
         if self.mark_matches:
-            marks_BL += 2 * matches(ids_BL, segments_BL)
+            marks_BL += 2 * matches(ids_BL, segments_BL, self.no_words)
         total = ops.take(self.tokens, ids_BL, axis=0) + ops.take(self.marks, marks_BL, axis=0)
         return self.norm(total + self.positions[: ops.shape(ids_BL)[1]])
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        own = {name: getattr(self, name) for name in ("vocabulary", "length", "width", "mark_matches")}
+        own = {name: getattr(self, name) for name in ("vocabulary", "length", "width", "mark_matches", "no_words")}
         return {**super().get_config(), **own}
 
 

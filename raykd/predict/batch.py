@@ -15,14 +15,13 @@ import pyarrow as pa
 import ray.data
 
 from raykd.artifacts import RunDirectory, fingerprint
-from raykd.cluster import Cluster
+from raykd.capacity import Capacity
 from raykd.config import DataConfig
 from raykd.data.checks import Quarantine
 from raykd.data.failures import one_line_errors
 from raykd.data.shards import Manifest, write_table
 from raykd.data.sources import Source, open_source, source_fingerprint
 from raykd.data.sources.pieces import Piece
-from raykd.data.visits import FEED_CPUS
 from raykd.errors import InputError
 from raykd.predict.members import Members
 from raykd.train.checkpoint import WEIGHTS
@@ -47,7 +46,7 @@ class Predicted:
 
 
 def predict_source(
-    run: RunDirectory, members: Members, manifest: Manifest, data: DataConfig, output: str, cluster: Cluster
+    run: RunDirectory, members: Members, manifest: Manifest, data: DataConfig, output: str, capacity: Capacity
 ) -> Predicted:
     """Write the class and the probabilities of every row of `data.source`, as far as they aren't there yet.
 
@@ -66,7 +65,7 @@ def predict_source(
         Quarantine(aside).clear()
         task = _Predicting(run, out, source, members, manifest)
         with one_line_errors():
-            good = _perform(task, source, cluster)
+            good = _perform(task, source, capacity)
         bad = Quarantine(aside).settle(good, data.max_bad_fraction, data.source)
         out.finish(_STEP, wanted, rows=good, bad=bad)
     facts = out.facts(_STEP)
@@ -94,18 +93,18 @@ def _fingerprint(run: RunDirectory, members: Members, manifest: Manifest, data: 
     return fingerprint(_FORMAT, weights, members.weights, members.space, manifest.fingerprint, read, rows)
 
 
-def _perform(task: "_Predicting", source: Source, cluster: Cluster) -> int:
+def _perform(task: "_Predicting", source: Source, capacity: Capacity) -> int:
     """Rows predicted, now or before."""
     items = [asdict(piece) for piece in source.pieces]
-    threads = min(cluster.cpus, _MOST_THREADS)
-    actors = ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(len(items), cluster.cpus // threads)))
+    threads = max(1, min(capacity.cpus, _MOST_THREADS))
+    actors = ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(len(items), capacity.cpus // threads)))
     done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _Actor,
         fn_constructor_args=(task, threads),
         batch_size=1,
         batch_format="pyarrow",
         compute=actors,
-        num_cpus=threads - FEED_CPUS,
+        num_cpus=threads,
     )
     return sum(row["rows"] for row in done.take_all())
 

@@ -1,7 +1,7 @@
 """Learning curves of a run, read from the histories that its trainings left."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from raykd.artifacts import RunDirectory, teacher_folder
 from raykd.config import Config
 from raykd.distill.recipes import students
 from raykd.distill.rounds import rounds
+from raykd.report.sheet import Sheet
 from raykd.report.wording import percent
 
 Epochs = list[dict[str, Any]]
@@ -51,6 +52,16 @@ class Curve:
         """First epoch of every stage but the first."""
         lengths = [len(stage) for stage in self.stages]
         return [1 + sum(lengths[:index]) for index in range(1, len(lengths))]
+
+
+def curves_sheet(name: str, curves: Sequence[Curve]) -> Sheet:
+    """Both measures of every epoch, None where an epoch has none."""
+    rows = [
+        (curve.label, epoch, *(dict(curve.points(measure)).get(epoch) for measure in (ACCURACY, LOSS)))
+        for curve in curves
+        for epoch in range(1, 1 + sum(map(len, curve.stages)))
+    ]
+    return Sheet(name, ("training", "epoch", ACCURACY.key, LOSS.key), rows)
 
 
 def teacher_curves(config: Config, run: RunDirectory) -> list[Curve]:

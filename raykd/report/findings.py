@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raykd.report.curves import Curve, Measure
-from raykd.report.wording import NBSP, interval, percent
+from raykd.report.wording import NBSP, interval, percent, points, probability
 
 Model = dict[str, Any]
 
@@ -68,12 +68,39 @@ def _gain(student: Model, models: Sequence[Model], learned_from: str) -> list[st
     plain = next((model for model in models if model["recipe"] == "plain" and model is not student), None)
     if plain is None:
         return []
-    points = 100 * (student["accuracy"] - plain["accuracy"])
-    side = "above" if points >= 0 else "below"
+    difference = 100 * (student["accuracy"] - plain["accuracy"])
+    side = "above" if difference >= 0 else "below"
+    tested = "" if student.get("gain_p_holm") is None else f"; {_tested(student)}"
     return [
-        f"It stands {abs(points):.2f} points {side} the plain student, which learned from {learned_from} alone "
-        f"({percent(plain['accuracy'])})."
+        f"It stands {abs(difference):.2f} points {side} the plain student, which learned from {learned_from} alone "
+        f"({percent(plain['accuracy'])}{tested})."
     ]
+
+
+def _tested(student: Model) -> str:
+    """The interval of the gain over the plain student, and whether it may be chance: corrected, as in the table."""
+    low, high = student["gain_ci95"]
+    return (
+        f"95{NBSP}% interval of the difference {points(low)} to {points(high)}, {probability(student['gain_p_holm'])}"
+    )
+
+
+def tiles(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The figures to see first: what it is, the figure, and what to hold it against. None without a student."""
+    student = highlighted(evaluation["models"])
+    if student is None:
+        return []
+    found = [("accuracy", percent(student["accuracy"]), f"95{NBSP}% interval {interval(student['accuracy_ci95'])}")]
+    if student.get("map") is not None:
+        low, high = student["map_ci95"]
+        found.append(("MAP", f"{student['map']:.3f}", f"95{NBSP}% interval {low:.3f} to {high:.3f}"))
+    if student.get("retention") is not None:
+        found.append(("retention", percent(student["retention"], 1), f"of {evaluation['best_teacher']}’s accuracy"))
+    if student.get("speedup_ensemble") is not None:
+        found.append(("speed", f"{student['speedup_ensemble']:.1f} ×", "the teacher ensemble’s examples per second"))
+    if student.get("gain") is not None:
+        found.append(("over plain", f"{points(student['gain'])} points", probability(student["gain_p_holm"])))
+    return found
 
 
 def _doubt(student: Model, best: Model | None) -> list[str]:

@@ -16,13 +16,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from raykd.report.curves import ACCURACY, Curve, Measure
 from raykd.report.findings import Model, curves_finding, frontier, frontier_finding
 from raykd.report.labels import Box, place
-from raykd.report.wording import NBSP
+from raykd.report.sheet import Sheet
+from raykd.report.wording import NBSP, short
 
 # Every colour has a contrast of 3 or more on the light page and on the dark one.
 COLOURS = ("#3b82c4", "#c8691c", "#2f9468", "#a368c4", "#d4515f", "#1f93a6", "#9a7350", "#808890")
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 INK = "#010203"  # Stands for the page's text colour, which the SVG takes over as `currentColor`.
 _FONT = 9.0  # points; one figure unit is one point
+_PIXELS = 1.6  # of the page for one unit, where there is room
 _LETTER = 0.62 * _FONT  # mean width of a letter in a wide font, DejaVu Sans
 
 
@@ -65,11 +67,30 @@ def frontier_plot(models: Sequence[Model]) -> Plot | None:
         axes.set(xscale="log", xlabel="examples per second (log scale)", ylabel="accuracy on the test split")
         axes.margins(x=0.12, y=0.08)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=f"{NBSP}%"))
-        _speed_ticks(axes)
+        speed_ticks(axes)
         _names(axes, timed)
         present = [kind for name, kind in KINDS.items() if any(model["kind"] == name for model in timed)]
         figure.legend(handles=[*map(_handle, present), _frontier_handle()], loc="lower center", ncol=len(present) + 1)
         return Plot(svg(figure, "frontier", f"Accuracy against examples per second. {finding}"), finding)
+
+
+def frontier_sheet(models: Sequence[Model]) -> Sheet:
+    """The points of the plot, and which of them nothing beats."""
+    timed = [model for model in models if model.get("examples_per_second")]
+    kept = frontier([(model["examples_per_second"], model["accuracy"]) for model in timed])
+    rows = [
+        (
+            model["name"],
+            model["kind"],
+            model["examples_per_second"],
+            model["accuracy"],
+            *model["accuracy_ci95"],
+            i in kept,
+        )
+        for i, model in enumerate(timed)
+    ]
+    columns = ("model", "kind", "examples_per_second", "accuracy", "accuracy_low", "accuracy_high", "on_frontier")
+    return Sheet("frontier", columns, rows)
 
 
 def curves_plot(title: str, curves: Sequence[Curve], measure: Measure) -> Plot:
@@ -109,7 +130,7 @@ _FRONTIER: dict[str, Any] = {"color": INK, "alpha": 0.55, "linewidth": 1.2, "lin
 def _names(axes: Any, models: Sequence[Model]) -> None:
     values = [(model["examples_per_second"], model["accuracy"]) for model in models]
     points = [tuple(axes.transData.transform(value)) for value in values]
-    texts = [model["name"].removeprefix("student/").removeprefix("teacher/") for model in models]
+    texts = [short(model["name"]) for model in models]
     area = axes.get_window_extent()
     room = Box(area.x0 + 2, area.y0 + 2, area.x1 - 2, area.y1 - 2)
     boxes = place(points, [(_LETTER * len(text), 1.2 * _FONT) for text in texts], room, marker=5.0)
@@ -123,7 +144,8 @@ def _names(axes: Any, models: Sequence[Model]) -> None:
         axes.text(*back.transform(middle), text, ha="center", va="center")
 
 
-def _speed_ticks(axes: Any) -> None:
+def speed_ticks(axes: Any) -> None:
+    """Plain numbers on a logarithmic axis of examples per second."""
     low, high = axes.get_xlim()
     steps = (1.0, 2.0, 5.0) if high / low < 200 else (1.0,)
     axes.xaxis.set_major_locator(LogLocator(subs=steps))
@@ -206,5 +228,7 @@ def svg(figure: Figure, name: str, description: str) -> Markup:
     text = written.getvalue()
     [(view, body)] = re.findall(r'<svg[^>]*viewBox="([^"]+)"[^>]*>(.*)</svg>', text, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body).replace(INK, "currentColor")
-    opening = Markup('<svg role="img" aria-label="{}" viewBox="{}">').format(description, view)
+    natural = round(_PIXELS * float(view.split()[2]))
+    opening = Markup('<svg role="img" aria-label="{}" viewBox="{}" style="--natural: {}px">')
+    opening = opening.format(description, view, natural)
     return opening + Markup(body) + Markup("</svg>")

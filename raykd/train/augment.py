@@ -8,6 +8,7 @@ Axes: B batch, L length, S streams, R rows of a stream.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ _TOKENS = 16  # the first token's; more follow
 _LONGEST_SPAN = 4
 _BITS = 24  # that a float32 holds exactly
 _QUANTILES = 4096
+_NO_WORDS = (PAD_ID, UNK_ID, CLS_ID, SEP_ID)
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ class Augmentation:
         batch = dict(batch)
         keys_B, inputs = batch.pop("key"), batch["inputs"]
         if self.config.span_swap:
-            inputs = swap_spans(inputs, keys_B, self.config.span_swap)
+            inputs = swap_spans(inputs, keys_B, self.config.span_swap, self.inputs.no_words)
         if self.config.token_dropout:
-            inputs = drop_tokens(inputs, keys_B, self.config.token_dropout)
+            inputs = drop_tokens(inputs, keys_B, self.config.token_dropout, self.inputs.no_words)
         if self.config.shift or self.config.rotate:
             inputs = move_images(inputs, keys_B, self.config.shift, self.config.rotate, self.inputs.channels)
         batch["inputs"] = inputs
@@ -84,26 +86,28 @@ def _below(keys_B: Tensor, counter: int, count: Tensor | int) -> Tensor:
     return tf.cast(uniform(keys_B, counter) * tf.cast(count, tf.float32), tf.int32)
 
 
-def drop_tokens(ids_BL: Tensor, keys_B: Tensor, chance: float) -> Tensor:
+def drop_tokens(ids_BL: Tensor, keys_B: Tensor, chance: float, no_words: Sequence[int] = _NO_WORDS) -> Tensor:
     """Each token becomes [UNK] with this chance; [CLS], [SEP] and padding stay, so the lengths do.
 
+    Args: no_words: ids of padding, [UNK], [CLS] and [SEP].
     Source: word dropout, Bowman et al. 2016, "Generating sentences from a continuous space", section 3.1.
     """
     draws_BL = uniform(keys_B[:, None], _TOKENS + tf.range(tf.shape(ids_BL)[1]))
-    return tf.where(tf.logical_and(_is_word(ids_BL), draws_BL < chance), UNK_ID, ids_BL)
+    return tf.where(tf.logical_and(_is_word(ids_BL, no_words), draws_BL < chance), no_words[1], ids_BL)
 
 
-def swap_spans(ids_BL: Tensor, keys_B: Tensor, chance: float) -> Tensor:
+def swap_spans(ids_BL: Tensor, keys_B: Tensor, chance: float, no_words: Sequence[int] = _NO_WORDS) -> Tensor:
     """In each text, with this chance, two neighbouring spans of 1 to 4 tokens, equally long, change places.
 
+    Args: no_words: as `drop_tokens`.
     Source: random swap, Wei and Zou 2019, "EDA", with spans in place of single words.
     """
-    separators_BL = tf.cast(ids_BL == SEP_ID, tf.int32)
-    text_BL = tf.cumsum(separators_BL, axis=1, exclusive=True)
+    separators_BL = tf.cast(ids_BL == no_words[-1], tf.int32)
+    text_BL = tf.minimum(tf.cumsum(separators_BL, axis=1, exclusive=True), 1)  # RoBERTa puts two between texts.
     places_L = tf.range(tf.shape(ids_BL)[1])
     source_BL = tf.zeros_like(ids_BL) + places_L
     for text, first_draw in enumerate(_SWAPS):
-        own_BL = tf.logical_and(text_BL == text, _is_word(ids_BL))
+        own_BL = tf.logical_and(text_BL == text, _is_word(ids_BL, no_words))
         begin_B1 = tf.argmax(own_BL, axis=1, output_type=tf.int32)[:, None]
         behind_BL = tf.logical_and(places_L > begin_B1, tf.logical_not(own_BL))
         length_B = (tf.argmax(behind_BL, axis=1, output_type=tf.int32)[:, None] - begin_B1)[:, 0]
@@ -118,8 +122,10 @@ def swap_spans(ids_BL: Tensor, keys_B: Tensor, chance: float) -> Tensor:
     return tf.gather(ids_BL, source_BL, batch_dims=1)
 
 
-def _is_word(ids_BL: Tensor) -> Tensor:
-    special = [ids_BL == special for special in (PAD_ID, CLS_ID, SEP_ID)]
+def _is_word(ids_BL: Tensor, no_words: Sequence[int]) -> Tensor:
+    """Of a text: a word or [UNK]."""
+    pad, _, *ends = no_words
+    special = [ids_BL == special for special in (pad, *ends)]
     return tf.logical_not(tf.reduce_any(tf.stack(special), axis=0))
 
 

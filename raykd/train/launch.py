@@ -16,7 +16,6 @@ from ray.train.tensorflow import TensorflowTrainer
 from raykd.artifacts import RunDirectory
 from raykd.config import ScalingConfig
 from raykd.data.shards import read_manifest
-from raykd.data.visits import FEED_CPUS
 from raykd.errors import InputError
 from raykd.train.job import Report, TrainJob
 from raykd.train.strategy import Place, strategy_named, use_threads
@@ -67,8 +66,7 @@ def _on_workers(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
     name = f"{job.folder.replace('/', '-')}-{uuid.uuid4().hex[:8]}"
     failure = _Failure(run, f"{job.folder}/failure.json")
     failure.clear()
-    # A worker leaves room for the Ray Data task that feeds it, as a lane does.
-    resources = {"CPU": scaling.cpus_per_worker - FEED_CPUS, "GPU": float(scaling.gpus_per_worker)}
+    resources = {"CPU": float(scaling.cpus_per_worker), "GPU": float(scaling.gpus_per_worker)}
     trainer = TensorflowTrainer(
         _Work(job, run, report, scaling, failure).__call__,
         scaling_config=ray.train.ScalingConfig(
@@ -76,7 +74,8 @@ def _on_workers(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
         ),
         run_config=RunConfig(
             name=name,
-            storage_path=f"{run.root}/{_RAY_TRAIN}",
+            storage_path=run.path(_RAY_TRAIN),
+            storage_filesystem=None if run.is_local else run.filesystem,
             failure_config=FailureConfig(max_failures=scaling.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from raykd.artifacts import RunDirectory
 from raykd.data.shards import Manifest
-from raykd.models.build import ModelSpec, build
+from raykd.models.build import ModelSpec, drawn
 from raykd.models.initialise import from_blocks
 from raykd.train import checkpoint as checkpoints
 from raykd.train.batches import dataset
@@ -115,15 +115,15 @@ def _save(
 
 def _initial_weights(job: TrainJob, run: RunDirectory) -> checkpoints.Values:
     """Drawn with the job's seed, or a teacher's blocks, or an earlier training's with this job's seeds for dropout."""
-    drawn, trained = _drawn(job.model, job.seed)
+    fresh, trained = _drawn(job.model, job.seed)
     if job.initial is not None:
         earlier = checkpoints.load_weights(run, job.initial)
-        return [old if own else new for own, old, new in zip(trained, earlier, drawn, strict=True)]
+        return [old if own else new for own, old, new in zip(trained, earlier, fresh, strict=True)]
     if job.blocks is not None:
         teacher = job.blocks.teacher
         values = checkpoints.load_weights(run, teacher.folder)
-        return from_blocks(teacher.model, values, job.model, drawn, job.blocks.numbers)
-    return drawn
+        return from_blocks(teacher.model, values, job.model, fresh, job.blocks.numbers)
+    return fresh
 
 
 def _drawn(model: ModelSpec, seed: int) -> tuple[checkpoints.Values, list[bool]]:
@@ -133,7 +133,7 @@ def _drawn(model: ModelSpec, seed: int) -> tuple[checkpoints.Values, list[bool]]
     """
     key = model.key, seed
     if key not in _DRAWN:
-        fresh = build(model, seed)
+        fresh = drawn(model, seed)
         weights = {id(variable) for variable in fresh.weights}
         if len(_DRAWN) == _DRAWN_KEPT:
             _DRAWN.pop(next(iter(_DRAWN)))

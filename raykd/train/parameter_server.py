@@ -15,11 +15,12 @@ import ray
 import tensorflow as tf
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raykd.artifacts import RunDirectory
 from raykd.config import ScalingConfig
 from raykd.data.shards import Manifest, read_manifest
-from raykd.data.visits import FEED_CPUS
 from raykd.errors import InputError
 from raykd.train.batches import batches_of, signature
 from raykd.train.job import Report, TrainJob
@@ -162,13 +163,22 @@ def train_on_parameter_servers(job: TrainJob, run: RunDirectory, report: Report,
 @contextmanager
 def _actors(scaling: ScalingConfig) -> Iterator[tuple[ActorHandle, list[ActorHandle]]]:
     """The coordinator, and the workers and parameter servers, all serving; killed at the end."""
-    worker = ray.remote(
-        num_cpus=scaling.cpus_per_worker - FEED_CPUS, num_gpus=scaling.gpus_per_worker, max_concurrency=2
-    )(Server)
-    holder = ray.remote(num_cpus=0, max_concurrency=2)(Server)
+    held = {"CPU": scaling.cpus_per_worker, "GPU": scaling.gpus_per_worker}
+    # All or none: two trainings that had half their workers each would wait for each other.
+    group = placement_group([held] * scaling.most_workers)
+    ray.get(group.ready())
+
+    def place(number: int) -> PlacementGroupSchedulingStrategy:
+        return PlacementGroupSchedulingStrategy(group, number % scaling.most_workers)
+
+    def server(number: int, threads: int, cpus: int, gpus: int) -> ActorHandle:
+        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_concurrency=2, scheduling_strategy=place(number))
+        return remote(Server).remote(threads)
+
+    cores, gpus = scaling.cpus_per_worker, scaling.gpus_per_worker
     by_role = {
-        "worker": [worker.remote(scaling.cpus_per_worker) for _ in range(scaling.most_workers)],
-        "ps": [holder.remote(1) for _ in range(scaling.parameter_servers)],
+        "worker": [server(i, cores, cores, gpus) for i in range(scaling.most_workers)],
+        "ps": [server(i, 1, 0, 0) for i in range(scaling.parameter_servers)],
     }
     servers = [server for those in by_role.values() for server in those]
     actors = list(servers)
@@ -179,12 +189,14 @@ def _actors(scaling: ScalingConfig) -> Iterator[tuple[ActorHandle, list[ActorHan
             for role, those in by_role.items()
             for index, server in enumerate(those)
         ])  # fmt: skip
-        coordinator = ray.remote(num_cpus=0)(Coordinator).remote(addresses, by_role["worker"])
+        leader = ray.remote(num_cpus=0, scheduling_strategy=place(0))(Coordinator)
+        coordinator = leader.remote(addresses, by_role["worker"])
         actors.append(coordinator)
         yield coordinator, servers
     finally:
         for actor in actors:
             ray.kill(actor)
+        remove_placement_group(group)
 
 
 def _train(

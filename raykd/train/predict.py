@@ -28,7 +28,10 @@ class _Graph:
         self._others = [place[id(variable)] for variable in self._model.non_trainable_variables]
         weights = [tf.TensorSpec(variable.shape, variable.dtype) for variable in self._model.variables]
         inputs = tf.TensorSpec((None, *self._model.input.shape[1:]), self._model.input.dtype)
-        self.call = tf.function(self._forward, input_signature=[weights, inputs], jit_compile=jit_compile)
+        # AutoGraph would take longer than the tracing, and there is nothing for it to translate.
+        self.call = tf.function(
+            self._forward, input_signature=[weights, inputs], jit_compile=jit_compile, autograph=False
+        )
 
     def _forward(self, weights: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
         trainable = [weights[i] for i in self._trainable]

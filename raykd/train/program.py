@@ -7,20 +7,19 @@ Axes: B batch of a replica, A of all replicas, K heads, N teachers, C classes.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import keras
 import tensorflow as tf
 
 from raykd.artifacts import fingerprint
-from raykd.config import TrainingConfig
 from raykd.models.build import build
 from raykd.models.hidden import Hidden
 from raykd.train.batches import trimmed
 from raykd.train.checkpoint import Values, assign, values_of
 from raykd.train.imitation import Imitation
 from raykd.train.job import TrainJob
+from raykd.train.optimizers import WarmupCosine, compiles, optimizer_of, update
 from raykd.train.strategy import Place
 
 _PROGRAMS: dict[str, "Program"] = {}
@@ -41,40 +40,6 @@ class Totals(NamedTuple):
     bad: tf.Tensor
 
 
-class _WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from 0 to the peak, then falls to 0 as a half cosine."""
-
-    def __init__(self) -> None:
-        self.peak, self.warmup, self.total = (tf.Variable(1.0, trainable=False) for _ in range(3))
-
-    def __call__(self, step: Any) -> tf.Tensor:
-        done = tf.cast(step, tf.float32) + 1.0
-        falling = tf.clip_by_value((done - self.warmup) / tf.maximum(self.total - self.warmup, 1.0), 0.0, 1.0)
-        rate = tf.where(done < self.warmup, done / self.warmup, 0.5 + 0.5 * tf.cos(falling * 3.14159265))
-        return self.peak * rate
-
-    def get_config(self) -> dict[str, Any]:
-        """Its settings are variables that each training sets."""
-        return {}
-
-
-class ReducedAdamW(keras.optimizers.AdamW):
-    """AdamW for gradients that are summed over the replicas already: clipping needs the sum, not a part of it."""
-
-    def _all_reduce_sum_gradients(self, gradients_and_variables: Any) -> Any:
-        return gradients_and_variables
-
-
-class ReducedSGD(keras.optimizers.SGD):
-    """SGD for gradients that are summed over the replicas already."""
-
-    def _all_reduce_sum_gradients(self, gradients_and_variables: Any) -> Any:
-        return gradients_and_variables
-
-
-_OPTIMIZERS = {"adamw": ReducedAdamW, "sgd": ReducedSGD}
-
-
 class Program:
     """Model, optimizer and step for one shape of training; `start` sets everything that varies."""
 
@@ -85,25 +50,25 @@ class Program:
         self._objective = job.objective
         self._augmentation = job.augmentation
         self._place = place
+        self._alone = place.strategy.num_replicas_in_sync == 1
+        self._gathers = job.objective.needs_batch and bool(job.logits) and not self._alone
+        compiled = training.jit_compile and place.compiles
         with place.strategy.scope():
             self.model = build(job.model, 0, training.precision)
-            self._rate = _WarmupCosine()
+            self._rate = WarmupCosine()
             self._alpha, self._temperature = (tf.Variable(1.0, trainable=False) for _ in range(2))
-            self.optimizer = _optimizer(training, self._rate)
+            self.optimizer = optimizer_of(training, self._rate, compiled=compiled)
             self.imitation = None if job.hidden is None else Imitation(job, self.model)
             beside = [] if self.imitation is None else self.imitation.variables
             self._trained = [*self.model.trainable_variables, *beside]
             self.optimizer.build(self._trained)
         self.variables = [*self.model.variables, *beside]  # A checkpoint holds them all.
         self._fresh_optimizer = values_of(self.optimizer.variables)
-        self._alone = place.strategy.num_replicas_in_sync == 1
-        self._gathers = job.objective.needs_batch and bool(job.logits) and not self._alone
-        # Fetching other replicas' rows, like a sum over replicas, can't be compiled.
-        compiles = training.jit_compile and place.compiles and not self._gathers
-        self._compiled_gradient = tf.function(self._gradient, jit_compile=True) if compiles else self._gradient
-        # Alone, the update compiles with the gradient; a sum over replicas can't be compiled.
-        self._update = tf.function(self._step, jit_compile=True) if compiles and self._alone else self._step
-        self.steps = tf.function(self._steps)
+        # Neither a sum over replicas nor the fetching of their rows can be compiled: what is before and after can.
+        self._compiled_gradient = _compiled(self._gradient, compiled and not self._gathers)
+        self._compiled_update = _compiled(self._update, compiled and (self._alone or compiles(self.optimizer)))
+        self._compiled_step = _compiled(self._step, compiled and self._alone)
+        self.steps = tf.function(self._steps, autograph=False)
 
     def start(self, job: TrainJob, updates: int, weights: Values) -> None:
         """Set weights, optimizer and the job's own numbers as at the beginning of a training."""
@@ -116,54 +81,64 @@ class Program:
         self._alpha.assign(job.alpha)
         self._temperature.assign(job.temperature)
 
-    def _steps(self, batches: Iterator[Any], count: tf.Tensor) -> Totals:
-        """`count` steps in one call."""
-        loss, rows, waited, bad = tf.constant(0.0), tf.constant(0.0), tf.constant(0.0, tf.float64), tf.constant(-1)
-        for step in tf.range(count):
+    def _steps(self, batches: Any, count: tf.Tensor) -> Totals:
+        """`count` steps in one call. Args: batches: a tf.data iterator."""
+
+        def one(step: tf.Tensor, so_far: Totals) -> tuple[tf.Tensor, Totals]:
             asked = tf.timestamp()
             with tf.control_dependencies([asked]):
-                batch = next(batches)
+                batch = batches.get_next()
             with tf.control_dependencies(tf.nest.flatten(batch)):
-                waited += tf.timestamp() - asked
-            batch = trimmed(batch)
-            if self._augmentation is not None:
-                batch = self._augmentation(batch)  # Here a stream's rows are still together, in any strategy.
-            step_loss, step_rows = self._place.strategy.run(self._update, args=(batch,))
-            # Sums over all replicas: equal in each of them.
-            step_loss, step_rows = (
-                self._place.strategy.experimental_local_results(total)[0] for total in (step_loss, step_rows)
-            )
-            rows += step_rows
-            bad = tf.where(tf.logical_or(bad >= 0, tf.math.is_finite(step_loss)), bad, step)
-            loss += step_loss
-        return Totals(loss, rows, waited, bad)
+                waited = tf.timestamp() - asked
+            loss, rows = self._everywhere(trimmed(batch))
+            bad = tf.where(tf.logical_or(so_far.bad >= 0, tf.math.is_finite(loss)), so_far.bad, step)
+            return step + 1, Totals(so_far.loss + loss, so_far.rows + rows, so_far.waited + waited, bad)
+
+        none = Totals(tf.constant(0.0), tf.constant(0.0), tf.constant(0.0, tf.float64), tf.constant(-1))
+        totals: Totals
+        _, totals = tf.while_loop(
+            lambda step, _: step < count, one, (tf.constant(0), none), parallel_iterations=1, maximum_iterations=count
+        )
+        return totals
+
+    def _everywhere(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step in every replica. Returns: loss and rows of all, equal in each of them."""
+        if self._augmentation is not None:
+            batch = self._augmentation(batch)  # Here a stream's rows are still together, in any strategy.
+        strategy = self._place.strategy
+        sums = strategy.run(self._compiled_step, args=(batch,))
+        loss, rows = (strategy.experimental_local_results(total)[0] for total in sums)
+        return loss, rows
 
     def _step(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """One update of one replica, from its part of the worker's batch. Returns: loss and rows of all replicas."""
         context = tf.distribute.get_replica_context()
-        part = context.replica_id_in_sync_group % self._place.replicas
-        loss, rows, gradient = self._compiled_gradient(_part(batch, part, self._place.replicas))
+        own = int(tf.get_static_value(context.replica_id_in_sync_group)) % self._place.replicas
+        sums = self._compiled_gradient(_part(batch, own, self._place.replicas))
         if not self._alone:
             # One message: beside the computation its delay counts, not its length.
-            summed = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([gradient, [loss, rows]], axis=0))
-            gradient, loss, rows = summed[:-2], summed[-2], summed[-1]
-        variables = self._trained
-        pieces = tf.split(gradient, [math.prod(variable.shape) for variable in variables])
-        shaped = [tf.reshape(piece, variable.shape) for piece, variable in zip(pieces, variables, strict=True)]
-        self.optimizer.apply(shaped, variables)
+            sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        loss, rows = self._compiled_update(sums, own)
         return loss, rows
 
-    def _gradient(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Summed loss, rows and this replica's share of the gradient, as one vector: one sum over the replicas."""
-        loss, rows, gradient = self._gradient_of(_part(batch, 0, self._accumulate))
+    def _update(self, sums: tf.Tensor, own: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Update with what `_gradient` returned, summed over all replicas. Returns: loss and rows."""
+        variables = self._trained
+        *pieces, loss, rows = tf.split(sums, [*(math.prod(variable.shape) for variable in variables), 1, 1])
+        gradients = [tf.reshape(piece, variable.shape) for piece, variable in zip(pieces, variables, strict=True)]
+        update(self.optimizer, gradients, variables, own)
+        return loss[0], rows[0]
+
+    def _gradient(self, batch: Batch) -> tf.Tensor:
+        """This replica's part of the gradient, then summed loss and rows, as one vector: one sum over the replicas."""
+        sums = self._gradient_of(_part(batch, 0, self._accumulate))
         for part in range(1, self._accumulate):
             # One part after the other: side by side they would need as much memory as the whole.
-            with tf.control_dependencies([gradient]):
-                more = self._gradient_of(_part(batch, part, self._accumulate))
-            loss, rows, gradient = loss + more[0], rows + more[1], gradient + more[2]
-        return loss, rows, gradient
+            with tf.control_dependencies([sums]):
+                sums += self._gradient_of(_part(batch, part, self._accumulate))
+        return sums
 
-    def _gradient_of(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _gradient_of(self, batch: Batch) -> tf.Tensor:
         sources = [variable.value for variable in self._trained]
         targets = [] if self.imitation is None else self.imitation.targets(batch["inputs"])
         with tf.GradientTape() as tape:
@@ -179,8 +154,8 @@ class Program:
             loss = tf.reduce_sum(loss_B * batch["weight"])
             scaled = self.optimizer.scale_loss(loss / self._batch_size)
         gradients = tape.gradient(scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        vector = tf.concat([tf.reshape(tf.convert_to_tensor(gradient), [-1]) for gradient in gradients], axis=0)
-        return loss, tf.reduce_sum(batch["weight"]), vector
+        pieces = [tf.reshape(tf.convert_to_tensor(gradient), [-1]) for gradient in gradients]
+        return tf.concat([*pieces, [loss, tf.reduce_sum(batch["weight"])]], axis=0)
 
     def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, Hidden | None]:
         """The student's logits, and its hidden states where they are imitated."""
@@ -203,6 +178,10 @@ class Program:
         return loss_A[first : first + own]
 
 
+def _compiled(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
+    return tf.function(function, jit_compile=True, autograph=False) if compiled else function
+
+
 def _gathered(*tensors: tf.Tensor) -> list[tf.Tensor]:
     """The rows of all replicas, in one message; gradients flow back to the replica that a row comes from."""
     flat = [tf.cast(tf.reshape(values, [values.shape[0], -1]), tf.float32) for values in tensors]
@@ -221,14 +200,6 @@ def _part(batch: Batch, part: Any, parts: int) -> Batch:
         return batch
     rows = batch["weight"].shape[0] // parts
     return {name: values[part * rows : (part + 1) * rows] for name, values in batch.items()}
-
-
-def _optimizer(training: TrainingConfig, rate: _WarmupCosine) -> Any:
-    decay = {"weight_decay": training.weight_decay, "global_clipnorm": training.clip_norm}
-    optimizer = _OPTIMIZERS[training.optimizer](rate, **decay)
-    if training.precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
 
 
 def program_for(job: TrainJob, place: Place) -> Program:

@@ -54,7 +54,7 @@ class Place:
             brought = self.strategy.run(of_replica, args=(values,))
             return self.strategy.reduce(tf.distribute.ReduceOp.SUM, brought, axis=None)
 
-        return tf.function(over_workers, input_signature=[tf.TensorSpec([None], tf.float64)])
+        return tf.function(over_workers, input_signature=[tf.TensorSpec([None], tf.float64)], autograph=False)
 
 
 def use_threads(threads: int) -> None:

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from raykd.data import docsqa
-from raykd.data.encoding import CLS_ID, PAD_ID, SEP_ID, UNK_ID, InputSpec, encode_texts, train_tokenizer
+from raykd.data.encoding import (
+    CLS_ID,
+    PAD_ID,
+    SEP_ID,
+    UNK_ID,
+    InputSpec,
+    encode_rows,
+    encode_texts,
+    train_tokenizer,
+)
 
 TEXTS = ["the cat sat on the mat", "a dog sat on a log", "Cats and dogs, mats and logs."] * 5
 
@@ -96,3 +105,35 @@ def test_width_is_a_multiple_of_the_bucket_and_at_most_the_length(longest, expec
 def test_rows_of_different_counts_are_refused():
     with pytest.raises(ValueError, match="shorter"):
         encode_texts(tokenizer_of(), [["a", "b"], ["c"]])
+
+
+def test_the_query_stays_whole_and_only_the_passage_is_cut():
+    tokenizer = tokenizer_of()
+    query, passage = "the cat sat on the mat", "a dog sat on a log and mats and logs"
+    whole, cut = encode_rows(tokenizer, [[query], [passage]], "only_second", 64)
+    assert cut == 0
+    [ids], cut = encode_rows(tokenizer, [[query], [passage]], "only_second", 12)
+    assert cut == 1
+    # [CLS] 6 words [SEP], 3 of the passage, [SEP].
+    assert ids.tolist() == [*whole[0][:11].tolist(), SEP_ID]
+    [longest_first], _ = encode_rows(tokenizer, [[query], [passage]], "longest_first", 12)
+    assert longest_first.tolist() != ids.tolist()
+
+
+def test_a_query_that_fills_the_row_is_cut_like_any_text():
+    tokenizer = tokenizer_of()
+    queries, passages = ["the cat sat on the mat", "the cat"], ["a dog sat on a log"] * 2
+    (first, second), cut = encode_rows(tokenizer, [queries, passages], "only_second", 9)
+    assert cut == 2
+    assert tokens(tokenizer, first) == ["[CLS]", "the", "cat", "sat", "[SEP]", "a", "dog", "sat", "[SEP]"]
+    assert tokens(tokenizer, second) == ["[CLS]", "the", "cat", "[SEP]", "a", "dog", "sat", "on", "[SEP]"]
+
+
+def test_cut_rows_are_counted_and_the_tokenizer_is_left_as_it_was():
+    tokenizer = tokenizer_of(max_length=64)
+    ids, cut = encode_rows(tokenizer, [["the cat", "a dog sat on a log", "the"]], "longest_first", 6)
+    assert ([len(row) for row in ids], cut) == ([4, 6, 3], 1)
+    assert [len(row) for row in encode_texts(tokenizer, [["a dog sat on a log"]])] == [8]
+    assert [row.tolist() for row in ids] == [
+        row.tolist() for row in encode_texts(tokenizer_of(max_length=6), [["the cat", "a dog sat on a log", "the"]])
+    ]

@@ -208,3 +208,19 @@ def test_rows_need_a_label_without_an_external_teacher(
         _write(tmp_path, name, 20, label=pa.array([0, 1] * 10 if name != split else [None] * 20, pa.int32()))
     message = _refused(tmp_path, run_directory, columns=Columns(features="pixels"))
     assert f"20 of 20 rows of the {split} split have no label" in message
+
+
+def test_new_pairs_have_no_score_and_the_others_keep_theirs(
+    local_ray: None, tmp_path: Path, run_directory: RunDirectory
+) -> None:
+    for split, rows in (("train", 40), ("validation", 12), ("test", 12)):
+        texts = {name: [f"{split} {name} {row}" for row in range(rows)] for name in ("query", "passage")}
+        known = {"label": np.arange(rows, dtype=np.int32) % 2} if split == "test" else {"p": _p(rows)}
+        pq.write_table(pa.table({**texts, **known}), tmp_path / f"{split}.parquet")
+    columns = Columns(text=["query", "passage"], external={"web": ExternalColumn(column="p")})
+    manifest = ingest(run_directory, _data(tmp_path, columns=columns, repaired=30), seed=0, tasks=2)
+    assert {split: manifest.rows(split) for split in ("train", "unlabelled")} == {"train": 40, "unlabelled": 30}
+    assert manifest.external == (("web", ("train", "validation")),)
+    for shard in manifest.shards:
+        kept = run_directory.exists(f"{external_folder('web')}/{shard.name}")
+        assert kept == (shard.split in ("train", "validation"))

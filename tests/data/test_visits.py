@@ -1,4 +1,4 @@
-"""Visits: portions grow from a small first one, and rows come in order whatever the portions and tasks."""
+"""Visits: the first portion is what the first batch needs, and rows come in order whatever the portions and tasks."""
 
 import numpy as np
 import pytest
@@ -13,14 +13,14 @@ from raykd.data.visits import portions, read_visits
 @pytest.mark.parametrize(
     ("sizes", "bounds"),
     [
-        ([1] * 7, [0, 2, 6, 7]),  # 2, then 4, then what is left
-        ([1] * 20, [0, 2, 6, 11, 16, 20]),  # never more than 5
-        ([9, 9], [0, 1, 2]),  # One thing may be larger.
-        ([1, 9, 1], [0, 1, 2, 3]),
+        ([1] * 12, [0, 2, 7, 12]),  # 2 things, then 5 in size
+        ([9, 9, 9], [0, 2, 3]),  # One thing may be larger.
+        ([1, 1, 3, 9, 1], [0, 2, 3, 4, 5]),
         ([3], [0, 1]),
+        ([3, 3], [0, 2]),
     ],
 )
-def test_portions_double_up_to_the_largest(sizes: list[int], bounds: list[int]) -> None:
+def test_portions_hold_the_first_turn_then_no_more_than_the_largest(sizes: list[int], bounds: list[int]) -> None:
     assert portions(sizes, first=2, largest=5) == bounds
 
 
@@ -30,9 +30,9 @@ def test_rows_come_in_the_order_of_the_visits(
 ) -> None:
     manifest = write_examples(run_directory, {"train": 90}, length=8, shards=9)
     reader = Reader(run_directory, manifest.of("train"), manifest.inputs)
-    monkeypatch.setattr(visits, "_FIRST_BYTES", 2 * 10 * 40)  # two shards, then four, then the rest
+    monkeypatch.setattr(visits, "_LARGEST_BYTES", 2 * 10 * 40)  # two shards at a time after the first three
     wanted = [(epoch, position) for epoch in (0, 1) for position in (4, 2, 8, 0, 1)]
-    found = list(read_visits(reader, wanted, row_bytes=40, tasks=tasks))
+    found = list(read_visits(reader, wanted, row_bytes=40, tasks=tasks, turn=3))
     assert [visit for visit, _ in found] == wanted
     for (_, position), arrays in found:
         np.testing.assert_array_equal(arrays["inputs"], reader.read(position)["inputs"])
@@ -42,4 +42,4 @@ def test_an_error_in_a_task_reaches_the_reader(local_ray: None, run_directory: R
     manifest = write_examples(run_directory, {"train": 20}, length=8, shards=2)
     reader = Reader(run_directory, manifest.of("train"), manifest.inputs, logits=("logits/none",))
     with pytest.raises(Exception, match="logits/none"):
-        list(read_visits(reader, [(0, 0), (0, 1)], row_bytes=40, tasks=1))
+        list(read_visits(reader, [(0, 0), (0, 1)], row_bytes=40, tasks=1, turn=2))

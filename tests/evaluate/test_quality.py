@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from raykd.evaluate.quality import accuracy_interval, expected_calibration_error, quality
+from raykd.evaluate.quality import accuracy_interval, expected_calibration_error, quality, row_losses
 
 # Right, wrong, wrong, right.
 PROBABILITIES_BC = np.array([[0.1, 0.9], [0.6, 0.4], [0.4, 0.6], [0.8, 0.2]])
@@ -18,6 +18,8 @@ REFERENCE_BC = np.array([[0.0, 1.0], [0.3, 0.7], [0.3, 0.7], [1.0, 0.0]])  # pre
     [
         ("accuracy", 2 / 4),
         ("auc", 3 / 4),  # Of the pairs (positive, negative) only 0.4 against 0.6 is in the wrong order.
+        # Positives at 0.9 and 0.4 stand first and third of 0.9, 0.6, 0.4, 0.2.
+        ("average_precision", (1 / 1 + 2 / 3) / 2),
         ("f1_macro", 1 / 2),  # Each class: one found, one missed, one false alarm.
         ("nll", -(np.log(0.9) + 2 * np.log(0.4) + np.log(0.8)) / 4),
         ("brier", 2 * (0.1**2 + 0.6**2 + 0.6**2 + 0.2**2) / 4),
@@ -43,11 +45,16 @@ def test_three_classes_by_hand():
     assert found["agreement"] == 1.0
 
 
-def test_auc_of_many_classes_agrees_with_scikit_learn():
+def test_areas_of_many_classes_agree_with_scikit_learn():
     rng = np.random.default_rng(0)
     probabilities_BC, labels_B = rng.dirichlet(np.ones(5), 200), rng.integers(0, 5, 200).astype(np.int32)
     expected = roc_auc_score(labels_B, probabilities_BC, multi_class="ovr", average="macro")
-    assert_allclose(quality(probabilities_BC, labels_B, probabilities_BC, 0)["auc"], expected)
+    found = quality(probabilities_BC, labels_B, probabilities_BC, 0)
+    assert_allclose(found["auc"], expected)
+    by_class = [average_precision_score(labels_B == c, probabilities_BC[:, c]) for c in range(5)]
+    assert_allclose(found["average_precision"], np.mean(by_class))
+    nll_B, brier_B = row_losses(probabilities_BC, labels_B)
+    assert_allclose([nll_B.mean(), brier_B.mean()], [found["nll"], found["brier"]])
 
 
 def test_a_perfect_model():
@@ -55,7 +62,16 @@ def test_a_perfect_model():
     found = quality(np.eye(3)[labels_B], labels_B, np.eye(3)[labels_B], 0)
     interval = found.pop("accuracy_ci95")
     assert interval == [1.0, 1.0]
-    best = {"accuracy": 1, "auc": 1, "f1_macro": 1, "nll": 0, "brier": 0, "ece": 0, "agreement": 1}
+    best = {
+        "accuracy": 1,
+        "auc": 1,
+        "average_precision": 1,
+        "f1_macro": 1,
+        "nll": 0,
+        "brier": 0,
+        "ece": 0,
+        "agreement": 1,
+    }
     assert set(found) == set(best)
     assert_allclose([found[figure] for figure in best], list(best.values()), atol=1e-9)
 

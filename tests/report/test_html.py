@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import re
 import subprocess
 import sys
@@ -5,79 +7,16 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from pages import AVERAGED, OTHER, PLAIN, TEACHER, TMKD, TOGETHER, config, evaluation, model
 
 from raykd.artifacts import RunDirectory
-from raykd.config import Config
-from raykd.loading import parse_config
 from raykd.report.curves import ACCURACY, LOSS, Curve, student_curves, teacher_curves
-from raykd.report.findings import curves_finding, frontier, highlighted, summary
+from raykd.report.findings import curves_finding, frontier, highlighted, summary, tiles
 from raykd.report.html import write_report
 from raykd.report.labels import Box, place
 from raykd.report.plots import COLOURS, KINDS, frontier_plot
 
 NBSP = "\N{NO-BREAK SPACE}"
-
-
-def model(name: str, kind: str, recipe: str | None, accuracy: float, speed: float | None) -> dict[str, Any]:
-    """Against a best teacher of 0.8 at 100 examples/s and a teacher ensemble of 0.9 at 40."""
-    return {
-        "name": name,
-        "kind": kind,
-        "recipe": recipe,
-        "accuracy": accuracy,
-        "accuracy_ci95": [accuracy - 0.02, accuracy + 0.02],
-        "auc": 0.95,
-        "f1_macro": 0.75,
-        "nll": 0.5,
-        "brier": 0.25,
-        "ece": 0.03,
-        "agreement": 0.97,
-        "parameters": 1234567,
-        "bytes": 4938268,
-        "latency_ms_p50": 1.5,
-        "latency_ms_p95": 2.5,
-        "examples_per_second": speed,
-        "retention": accuracy / 0.8,
-        "retention_ensemble": accuracy / 0.9,
-        "speedup": None if speed is None else speed / 100,
-        "speedup_ensemble": None if speed is None else speed / 40,
-    }
-
-
-TEACHER = model("teacher/a", "teacher", None, 0.8, 100.0)
-OTHER = model("teacher/b", "teacher", None, 0.82, 66.0)
-TOGETHER = model("teacher_ensemble", "teacher_ensemble", None, 0.9, 40.0)
-PLAIN = model("student/plain", "student", "plain", 0.7, 1000.0)
-AVERAGED = model("student/one_avg_on_one", "student", "one_avg_on_one", 0.79, 1010.0)
-TMKD = model("student/many_on_one", "student", "many_on_one", 0.78, 980.0)
-
-
-def evaluation(*models: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "metric": "accuracy",
-        "seed": 7,
-        "device": "a test machine",
-        "best_teacher": "teacher/a",
-        "wall_seconds": 83.4,
-        "training_share": 0.455,
-        "stages": [
-            {"name": "examples", "seconds": 5.0, "stall_fraction": None, "examples_per_second": None},
-            {"name": "teachers/a", "seconds": 20.0, "stall_fraction": 0.125, "examples_per_second": 4321.0},
-        ],
-        "models": list(models),
-    }
-
-
-def config(name: str = "tiny") -> Config:
-    return parse_config(
-        {
-            "name": name,
-            "teachers": [{"name": letter, "model": {"type": "mlp", "hidden": [8]}} for letter in "ab"],
-            "student": {"model": {"type": "mlp", "hidden": [4]}},
-            "distill": {"recipes": ["plain", "many_on_one"]},
-        }
-    )
 
 
 def epochs(*accuracies: float | None) -> list[dict[str, Any]]:
@@ -145,6 +84,23 @@ def test_summary_says_below_when_tmkd_loses_to_plain() -> None:
     said = summary(evaluation(TEACHER, TOGETHER, PLAIN, worse))
     assert "5.00 points below the plain student" in said
     assert "overlap" not in said  # 63 to 67 and 78 to 82
+
+
+def test_summary_says_whether_the_gain_may_be_chance() -> None:
+    tested = {"gain": 0.08, "gain_ci95": [0.05, 0.11], "gain_p": 0.0001, "gain_p_holm": 0.0004}
+    said = summary(evaluation(TEACHER, TOGETHER, PLAIN, {**TMKD, **tested})).replace(NBSP, " ")
+    assert "(70.00 %; 95 % interval of the difference +5.00 to +11.00, p < 0.001)" in said
+
+
+def test_tiles_give_the_figures_to_see_first() -> None:
+    tested = {"gain": -0.005, "gain_ci95": [-0.02, 0.01], "gain_p": 0.125, "gain_p_holm": 0.25}
+    found = [
+        (title, figure.replace(NBSP, " ")) for title, figure, _ in tiles(evaluation(TEACHER, PLAIN, {**TMKD, **tested}))
+    ]
+    assert found == [
+        ("accuracy", "78.00 %"), ("retention", "97.5 %"), ("speed", "24.5 ×"), ("over plain", "-0.50 points"),
+    ]  # fmt: skip
+    assert tiles(evaluation(TEACHER)) == []
 
 
 def test_summary_leaves_out_what_was_not_measured() -> None:
@@ -289,7 +245,18 @@ def test_page_needs_no_network(run: RunDirectory) -> None:
         if key in ("src", "href", "xlink:href", "srcset", "action")
     ]
     assert all(value is not None and value.startswith(("#", "data:")) for value in links)
-    assert not re.search(r"https?://|@import|<script", text)
+    assert not re.search(r"https?://|@import", text)
+
+
+def test_the_only_script_is_the_one_that_the_pages_policy_names(run: RunDirectory) -> None:
+    text = page(run, TEACHER, TOGETHER, PLAIN, TMKD)
+    [script] = re.findall(r"<script>(.*?)</script>", text, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    [policy] = [attributes["content"] for _, attributes in _Tags(text).tags if "http-equiv" in attributes]
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert all(not name.startswith("on") for _, attributes in _Tags(text).tags for name in attributes)
 
 
 def test_ids_are_unique_and_every_reference_is_met(run: RunDirectory) -> None:
@@ -306,15 +273,19 @@ def test_page_holds_every_plot_with_its_text(run: RunDirectory) -> None:
 
 
 def test_results_show_each_figure_and_mark_the_best_teacher(run: RunDirectory) -> None:
-    text = page(run, TEACHER, OTHER, TOGETHER, TMKD).replace(NBSP, " ")
+    tested = {"gain": 0.08, "gain_ci95": [0.05, 0.11], "gain_p": 0.0004, "gain_p_holm": 0.002, "ece_tempered": 0.02,
+              "nll_ci95": [0.45, 0.55], "best_batch": 512, "best_batch_examples_per_second": 1500.0}  # fmt: skip
+    text = page(run, TEACHER, OTHER, TOGETHER, {**TMKD, **tested}).replace(NBSP, " ")
     rows = re.findall(r"<tr.*?</tr>", text, flags=re.DOTALL)
     [best] = [row for row in rows if ">best teacher<" in row]
     assert "teacher/a" in best
     [row] = [row for row in rows if "student/many_on_one" in row and "<td" in row]
     assert re.findall(r"<td[^>]*>(.*?)</td>", row) == [
-        "78.00 %", "76.0 to 80.0 %", "0.9500", "0.7500", "0.5000", "0.2500", "0.0300", "97.0 %", "1,234,567",
-        "980", "1.50", "2.50", "0.975", "0.867", "9.80", "24.50",
+        "78.00 %<small>76.0 to 80.0 %</small>", "+8.00<small>+5.00 to +11.00</small>", "0.002 *", "0.9500", "0.7500",
+        "0.5000<small>0.450 to 0.550</small>", "0.2500", "0.0300", "0.0200", "97.0 %", "1,234,567",
+        "980", "1,500", "512", "1.50", "2.50", "0.975", "0.867", "9.80", "24.50",
     ]  # fmt: skip
+    assert 'data-value="0.78"' in row
 
 
 def test_an_external_teachers_unknown_figures_are_dashes(run: RunDirectory) -> None:
@@ -324,7 +295,7 @@ def test_an_external_teachers_unknown_figures_are_dashes(run: RunDirectory) -> N
         row for row in re.findall(r"<tr.*?</tr>", text.replace(NBSP, " "), flags=re.DOTALL) if "teacher/web" in row
     ]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", row)
-    assert cells[0] == "88.00 %"
+    assert cells[0] == "88.00 %<small>86.0 to 90.0 %</small>"
     assert cells[-8:] == ["–", "–", "–", "–", "1.100", "0.978", "–", "–"]  # 0.88 / 0.8, 0.88 / 0.9
 
 
@@ -335,7 +306,8 @@ def test_time_configuration_and_command_are_on_the_page(run: RunDirectory) -> No
     assert "4,321" in text
     assert f"raykd run {run.path('config.yaml')}" in text
     assert "hidden:\n    - 8" in text
-    assert re.search(r"<dt>numpy</dt><dd>\d+\.\d+", text)
+    assert re.search(r"<dt>versions</dt><dd>python [^<]*numpy \d+\.\d+", text)
+    assert f"raykd report {run.root}" in text
     assert "a test machine, seed 7" in text
 
 
@@ -346,7 +318,7 @@ def test_same_numbers_give_the_same_page(run: RunDirectory) -> None:
 def test_names_are_escaped_and_dollars_are_no_formula(run: RunDirectory) -> None:
     nasty = model('student/<script>alert("1")</script>$x^2$', "student", "many_on_one", 0.78, 980.0)
     text = page(run, TEACHER, TOGETHER, nasty)
-    assert "<script" not in text
+    assert text.count("<script") == 1
     assert "&lt;script&gt;" in text
     assert "$x^2$" in text
 

@@ -1,7 +1,7 @@
 from typing import Any
 
 from raykd.distill.trials import Record
-from raykd.report.sweep import trials_finding, trials_plot
+from raykd.report.sweep import grid, trials_finding, trials_plot
 
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -45,3 +45,20 @@ def test_plot_holds_its_finding_and_is_the_same_twice() -> None:
 def test_no_plot_where_no_trial_trained() -> None:
     assert trials_plot([FAILED]) is None
     assert trials_plot([]) is None
+
+
+def test_trials_on_a_grid_are_a_heat_map_and_scattered_ones_are_points() -> None:
+    records = [
+        record(i, t, a, 0.5 + 0.01 * i) for i, (t, a) in enumerate((t, a) for t in (1, 2, 4) for a in (0.5, 0.9))
+    ]
+    assert grid(records) == {1: {0.5: 0.5, 0.9: 0.51}, 2: {0.5: 0.52, 0.9: 0.53}, 4: {0.5: 0.54, 0.9: 0.55}}
+    off_grid = record(6, 3.0, 0.75, 0.6)
+    cells = grid([*records, off_grid, record(7, 3.0, 0.75, 0.4)])
+    assert cells is not None
+    assert cells[3.0] == {0.5: None, 0.75: 0.6, 0.9: None}  # the better of the two
+    plot = trials_plot([*records, off_grid])
+    assert plot is not None
+    assert f"60.00{NBSP}%" in plot.svg.split(">", 1)[1]
+    assert "framed: the best trial" in plot.svg
+    assert grid([OWN, BETTER, STOPPED]) is None
+    assert grid([record(0, 2.0, 0.5, 0.7), record(1, 2.0, 0.9, 0.7)]) is None  # One temperature is no plane.

@@ -15,7 +15,6 @@ from raykd.artifacts import RunDirectory, logits_folder
 from raykd.config import CustomModelConfig, MLPConfig, ScalingConfig, TrainingConfig
 from raykd.data.selection import Selection
 from raykd.data.shards import read_manifest
-from raykd.data.visits import FEED_CPUS
 from raykd.losses import Objective
 from raykd.train.checkpoint import load_weights, save_weights, values_of
 from raykd.train.job import TrainJob
@@ -96,7 +95,7 @@ def _on_two_workers(run: RunDirectory) -> None:
         strategy = strategy_named("multi_worker_mirrored")
         _train_all(run, "workers", Place(strategy, context.get_world_rank(), context.get_world_size()))
 
-    scaling = ray.train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 1 - FEED_CPUS})
+    scaling = ray.train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 1})
     TensorflowTrainer(work, scaling_config=scaling, run_config=RunConfig(storage_path=run.root, name="ray")).fit()
 
 

@@ -50,8 +50,8 @@ def chunks(filesystem: fs.FileSystem, piece: Piece, data: DataConfig, labelled: 
 
 def _rows_at_once(opened: pq.ParquetFile, group: int) -> int:
     found = opened.metadata.row_group(group)
-    fitting: int = _BYTES * found.num_rows // max(1, found.total_byte_size)
-    return max(1, min(_ROWS, fitting))
+    rows: int = max(1, min(_ROWS, _BYTES * found.num_rows // max(1, found.total_byte_size)))
+    return rows
 
 
 def has_names(filesystem: fs.FileSystem, files: Sequence[SourceFile], label: str) -> bool:

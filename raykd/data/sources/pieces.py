@@ -78,8 +78,8 @@ def wanted_of(data: DataConfig) -> list[str]:
     """All columns that may be read, each once."""
     columns = data.columns
     scores = [score.column for score in columns.external.values()]
-    own_ids = [] if columns.id is None else [columns.id]
-    return list(dict.fromkeys([*inputs_of(data), columns.label, *own_ids, *scores]))
+    own = [name for name in (columns.id, columns.group) if name is not None]
+    return list(dict.fromkeys([*inputs_of(data), columns.label, *own, *scores]))
 
 
 def check_columns(file: str, split: str, found: Sequence[str], data: DataConfig, labelled: bool = True) -> None:
@@ -94,6 +94,8 @@ def check_columns(file: str, split: str, found: Sequence[str], data: DataConfig,
         needed.append(data.columns.label)
     if labelled and split not in ("validation", "test"):
         needed.extend(scores)
+    if labelled and data.columns.group is not None and split not in ("train", "unlabelled", "validation"):
+        needed.append(data.columns.group)
     for column in needed:
         if column not in found:
             raise InputError(

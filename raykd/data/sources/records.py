@@ -49,6 +49,8 @@ def kinds_of(data: DataConfig) -> dict[str, str]:
     kinds[columns.label] = "label"
     if columns.id is not None:
         kinds[columns.id] = "integer"
+    if columns.group is not None and columns.group not in inputs_of(data):
+        kinds[columns.group] = "label"
     return kinds
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyarrow import fs
 
 from raykd.config import DataConfig
-from raykd.data import external
+from raykd.data import external, groups
 from raykd.data.checks import BadRow, Quarantine
 from raykd.data.sources.images import LABEL, PIXELS, decode_column
 from raykd.data.sources.labels import Labels
@@ -49,6 +49,7 @@ class Rows:
         if self.labelled:
             columns["label"] = self._labels(chunk, piece, problems)
             columns.update(self._scores(chunk, piece, problems))
+            columns.update(self._groups(chunk, piece, problems))
         if piece.split:
             columns["split"] = pa.array([piece.split] * len(chunk.table), pa.string())
         self._put_aside(chunk, piece, problems)
@@ -123,6 +124,19 @@ class Rows:
                 back[good] = np.arange(len(good))
                 found[external.logits_name(teacher)] = logits.take(pa.array(back, mask=back < 0))
         return found
+
+    def _groups(self, chunk: Chunk, piece: Piece, problems: Problems) -> dict[str, Any]:
+        name = self.data.columns.group
+        if name is None:
+            return {}
+        if name not in chunk.table.column_names:
+            return {"group": groups.unknown(len(chunk.table))}
+        column = chunk.table[name]
+        _note(problems, column.is_null(), f"column {name}: found null, expected the name of its group; fix the row")
+        present = column.take(pa.array(np.flatnonzero(column.is_valid())))
+        numbers = groups.unknown(len(column))
+        numbers[np.asarray(column.is_valid())] = groups.numbers_of(present, f"{piece.files[0]}, column {name}")
+        return {"group": numbers}
 
     def _put_aside(self, chunk: Chunk, piece: Piece, problems: Problems) -> None:
         first = int(chunk.rows[0]) if len(chunk.rows) else piece.first_row

@@ -1,0 +1,81 @@
+"""A cluster whose nodes come and go: from none, and lost in the middle of the work."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from clusters import SMALL, Cluster, assert_same_evaluation, running, wait_until
+
+RAYKD = str(Path(sys.executable).with_name("raykd"))
+# Many shards, so that scoring takes long enough to be met in the middle.
+SETTINGS = ["data.shard_rows=4", "scaling.lanes=1", "sweep.enabled=true", "sweep.trials=2", "sweep.searcher=random"]
+SETTINGS += ["sweep.scheduler=none"]
+
+
+def _started(cluster: Cluster, storage: Path, name: str, settings: Sequence[str]) -> "subprocess.Popen[str]":
+    command = [RAYKD, "run", str(SMALL), "--storage-path", str(storage), "--name", name]
+    command += ["--address", f"127.0.0.1:{cluster.port}"]
+    command += [part for setting in settings for part in ("--set", setting)]
+    return subprocess.Popen(
+        command, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def _some(run: Path, pattern: str, job: "subprocess.Popen[str]") -> Callable[[], bool]:
+    def holds() -> bool:
+        assert job.poll() is None, job.communicate()[0]
+        return next(run.glob(pattern), None) is not None
+
+    return holds
+
+
+@pytest.mark.slow
+def test_nodes_lost_in_the_middle_change_nothing(tmp_path: Path) -> None:
+    moments = {
+        "teachers/a": "teachers/a/checkpoints/step-*.npz",
+        "logits/b": "logits/b/train/part-*.parquet",
+        "sweep": "sweep/trials/*/stage*/checkpoints/step-*.npz",
+    }
+    with running(tmp_path) as cluster:
+        cluster.add_node()
+        job = _started(cluster, tmp_path, "lost", SETTINGS)
+        for step, sign in moments.items():
+            wait_until(_some(tmp_path / "lost", sign, job), 400, sign, pause=0.005)
+            cluster.kill_node()
+            assert not (tmp_path / "lost" / step / "done.json").exists(), f"{step} was done before its node was lost"
+            cluster.add_node()
+        output, _ = job.communicate(timeout=500)
+        assert job.returncode == 0, output
+        assert output.count("its node was lost") >= 2  # Ray Tune goes on with its trials by itself.
+        whole = _started(cluster, tmp_path, "whole", SETTINGS)
+        output, _ = whole.communicate(timeout=500)
+        assert whole.returncode == 0, output
+    assert_same_evaluation(tmp_path / "lost", tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_an_autoscaling_cluster_grows_from_nothing_and_shrinks_again(tmp_path: Path) -> None:
+    refused = {
+        "adds machines as it needs them": (),
+        "no node could at most have 2 CPU (the cluster could at most have 2 x 1 CPU)": (
+            "scaling.shared_storage=true",
+            "scaling.cpus_per_worker=2",
+        ),
+    }
+    with running(tmp_path, autoscaled=True) as cluster:
+        for line, settings in refused.items():
+            job = _started(cluster, tmp_path, "refused", settings)
+            output, _ = job.communicate(timeout=120)
+            assert job.returncode == 2
+            assert line in " ".join(output.split())
+        assert cluster.live_nodes() == 0
+        job = _started(cluster, tmp_path, "small", ["scaling.shared_storage=true"])
+        most = 0
+        while job.poll() is None:
+            most = max(most, cluster.live_nodes())
+        assert job.returncode == 0, job.communicate()[0]
+        assert most == 2
+        assert (tmp_path / "small" / "evaluation.json").exists()
+        wait_until(lambda: cluster.live_nodes() == 0, 120, "return to no node")
