@@ -88,7 +88,7 @@ def _claim(out: RunDirectory, wanted: str) -> None:
 
 def _fingerprint(run: RunDirectory, members: Members, manifest: Manifest, data: DataConfig) -> str:
     weights = [hashlib.sha256(run.read_bytes(f"{one.folder}/{WEIGHTS}")).hexdigest() for one in members.members]
-    read = data.model_dump(include={"source", "format", "columns", "image"})
+    read = data.model_dump(include={"source", "format", "columns", "image", "truncation"})
     rows = source_fingerprint(data)
     return fingerprint(_FORMAT, weights, members.weights, members.space, manifest.fingerprint, read, rows)
 
@@ -160,7 +160,7 @@ class _Actor:
 
         use_threads(threads)
         self._task = task
-        self._scorer = Scorer(task.run, task.members, task.manifest.inputs)
+        self._scorer = Scorer(task.run, task.members, task.manifest.inputs, task.source.data.truncation)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         [item] = batch.to_pylist()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from raykd.artifacts import EXAMPLES, RunDirectory
-from raykd.data.encoding import InputSpec, encode_texts
+from raykd.data.encoding import InputSpec, encode_rows
 from raykd.data.shards import Arrays, unpack
 from raykd.ensemble import average
 from raykd.errors import InputError
@@ -20,10 +20,11 @@ from raykd.train.predict import Predictor, probabilities_of
 class Scorer:
     """The models of a run, loaded.
 
-    Args: inputs: what they read.
+    Args: inputs: what they read; truncation: of pairs that are too long, as `data.truncation`.
     """
 
-    def __init__(self, run: RunDirectory, members: Members, inputs: InputSpec) -> None:
+    def __init__(self, run: RunDirectory, members: Members, inputs: InputSpec, truncation: str) -> None:
+        self._truncation = truncation
         self._inputs = inputs
         self._weights = members.weights
         self._space = members.space
@@ -47,7 +48,7 @@ class Scorer:
             inputs: Any = _features(rows["features"], self._inputs)
         else:
             texts = [rows[name].to_pylist() for name in ("text_0", "text_1") if name in rows.column_names]
-            encoded = encode_texts(self._tokenizer, texts)
+            encoded, _ = encode_rows(self._tokenizer, texts, self._truncation, self._inputs.length)
             offsets = np.cumsum([0, *(len(row) for row in encoded)])
             inputs = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(np.concatenate(encoded)))
         unknown = np.full(len(rows), -1, np.int32)

@@ -12,7 +12,7 @@ from pyarrow import fs
 from reading import data_of, read
 
 from raykd.artifacts import RunDirectory
-from raykd.data.ingest import ingest
+from raykd.data.shards import read_manifest
 from raykd.data.sources import source_fingerprint
 from raykd.errors import InputError
 
@@ -59,7 +59,6 @@ def _put(name: str, content: str) -> None:
         stream.write(content.encode())
 
 
-@pytest.mark.slow
 def test_files_folders_and_globs_on_s3(bucket: str, tmp_path: Path) -> None:
     for name, word in (("rows/train.csv", "train"), ("rows/test.csv", "test"), ("other/a.csv", "other")):
         _put(name, f"query,label\n{word} one,0\n{word} two,1\n")
@@ -76,24 +75,30 @@ def test_files_folders_and_globs_on_s3(bucket: str, tmp_path: Path) -> None:
     assert source_fingerprint(data_of(f"{bucket}/rows")) != before
 
 
-@pytest.mark.slow
 def test_what_is_not_there_on_s3(bucket: str) -> None:
     with pytest.raises(InputError, match=r"data\.source: s3://data/absent\.csv: no such file or folder"):
         source_fingerprint(data_of(f"{bucket}/absent.csv"))
 
 
+INGEST = """
+import sys
+from raykd.artifacts import RunDirectory
+from raykd.cluster import connect
+from raykd.config import Columns, DataConfig
+from raykd.data.ingest import ingest
+bucket = sys.argv[1]
+data = DataConfig(source=bucket + "/pairs.jsonl", columns=Columns(text=["query"]), streams=2, vocabulary=200)
+with connect(None, verbose=False):
+    ingest(RunDirectory.at(bucket + "/runs", "first"), data, seed=0, tasks=1)
+"""
+
+
 @pytest.mark.slow
 def test_tasks_read_from_s3_and_write_a_run_there(bucket: str) -> None:
-    """Ray started here: its workers must know the server's address."""
-    import ray
-
-    from raykd.cluster import connect
-
-    assert not ray.is_initialized()
+    """A Ray of its own: its workers must know the server's address."""
     _put("pairs.jsonl", "".join(f'{{"query": "word {row}", "label": {row % 2}}}\n' for row in range(40)))
+    subprocess.run([sys.executable, "-c", INGEST, bucket], check=True, timeout=400)
     run = RunDirectory.at(f"{bucket}/runs", "first")
-    with connect(None, verbose=False):
-        data = data_of(f"{bucket}/pairs.jsonl", streams=2, vocabulary=200)
-        manifest = ingest(run, data, seed=0, tasks=1)
+    manifest = read_manifest(run)
     assert sum(shard.rows for shard in manifest.shards) == 40
     assert run.exists(f"examples/{manifest.shards[0].name}")
