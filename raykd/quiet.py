@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-_STDERR = 2  # file descriptor
+_STDOUT, _STDERR = 1, 2  # file descriptors
 
 
 def quiet() -> None:
@@ -21,20 +21,25 @@ def quiet() -> None:
 
 
 @contextlib.contextmanager
-def silenced() -> Iterator[None]:
+def silenced(*, output: bool = False) -> Iterator[None]:
     """Nothing goes to the error stream in the `with` block: libraries in C++ write past Python's streams.
 
     Exceptions pass. For work in this process, where the user's own messages come before or after.
+    Args: output: nor to the output stream.
     """
+    sys.stdout.flush()
     sys.stderr.flush()
-    kept = os.dup(_STDERR)
+    kept = {stream: os.dup(stream) for stream in ((_STDOUT, _STDERR) if output else (_STDERR,))}
     with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), _STDERR)
+        for stream in kept:
+            os.dup2(nowhere.fileno(), stream)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        sys.stdout.flush()
         sys.stderr.flush()
-        os.dup2(kept, _STDERR)
-        os.close(kept)
+        for stream, copy in kept.items():
+            os.dup2(copy, stream)
+            os.close(copy)

@@ -79,5 +79,5 @@ def serve(run: RunDirectory, name: str, settings: Settings, host: str, port: int
             stopped.wait()
         finally:
             if not verbose:
-                ending.enter_context(silenced())  # Ray tells of its own actors' end.
+                ending.enter_context(silenced(output=True))  # Ray tells of its own actors' end.
             ray_serve.shutdown()
