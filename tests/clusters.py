@@ -28,7 +28,15 @@ RAY = str(Path(sys.executable).with_name("ray"))
 SMALL = Path(__file__).parent / "small.yaml"
 HEAD_ID = "f" * 51 + "0" * 5
 TIMES = {"wall_seconds", "stages", "training_share"}
-SPEEDS = {"latency_ms_p50", "latency_ms_p95", "examples_per_second", "speedup", "speedup_ensemble"}
+SPEEDS = {
+    "best_batch",
+    "best_batch_examples_per_second",
+    "latency_ms_p50",
+    "latency_ms_p95",
+    "examples_per_second",
+    "speedup",
+    "speedup_ensemble",
+}
 
 
 @dataclass
