@@ -20,8 +20,8 @@ def test_short_texts_train_faster_where_they_are_not_padded(local_ray: None, tmp
     model = f"{{type: pretrained, preset: {preset}}}"
     overrides = [
         "data.labelled=300", "data.unlabelled=0", "data.max_length=40", "data.bucket=4",
-        f"teachers=[{{name: a, model: {model}, training: {{batch_size: 16, jit_compile: false}}}}]",
-        f"student.model={model}",
+        "teachers=[{name: a, training: {batch_size: 16, jit_compile: false}}]",
+        f"teacher_defaults.model={model}", f"student.model={model}",
     ]  # fmt: skip
     shown: list[str] = []
     rates = measure(load_config("quickstart", overrides), 2, 2, lambda case, rate: shown.append(case))
