@@ -39,7 +39,7 @@ def test_students_come_with_the_sweep_and_the_rounds_that_are_asked_for() -> Non
 
 @pytest.mark.parametrize(
     ("script", "command"),
-    [("tmkd", "run"), *((name, name) for name in ("teachers", "score", "sweep", "distill", "evaluate"))],
+    [("tmkd", "run"), *((name, name) for name in ("teachers", "score", "sweep", "distill", "evaluate", "export"))],
 )
 def test_a_job_is_its_command_with_the_same_arguments(
     script: str, command: str, monkeypatch: pytest.MonkeyPatch
