@@ -21,7 +21,7 @@ from raykd.data.shards import Arrays
 
 _LARGEST_BYTES = 8 << 20  # of a portion; what waits in the object store is read again when a node dies
 _BLOCK_BYTES = 4 << 20  # that a task hands over while it reads on
-_AHEAD = 2  # portions that are read while another is used: starting and ending one takes longer than reading it
+_AHEAD = 1  # portions that are read while another is used: more would be faster from cold files, and take more memory
 _NODE_LABEL = "ray.io/node-id"  # that Ray gives every node
 
 Visit = tuple[int, int]
