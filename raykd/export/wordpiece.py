@@ -2,10 +2,11 @@
 
 Lower-casing, accents and splitting work character by character in BERT's scheme, so one table per character, read off
 the tokenizer itself, stands for them. Each word is then cut greedily into the longest pieces of the vocabulary
-(Wu et al. 2016, section 4.1, as BERT applies it), all letters of a batch at once: first the longest piece that
-starts at each letter, by walking down a trie, then the chain of pieces from each word's start.
+(Wu et al. 2016, section 4.1, as BERT applies it), all words of a batch at once: first the longest piece that starts
+each word, by walking down a trie; of words that are more than it, the longest piece at each of the other letters, then
+the chain of pieces.
 
-Axes: B texts, N letters of all texts in a row, S states of the trie.
+Axes: B texts, N letters of all texts in a row, W words, R letters after the first of words of several pieces.
 """
 
 import re
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
 from raykd.data.encoding import CLS_ID, PAD_ID, SEP_ID, SPECIAL_TOKENS, UNK_ID, InputSpec
+from raykd.export.trie import Trie
 
 _SPACE, _UNKNOWN, _UNKNOWN_PUNCTUATION, _FIRST = 0, 1, 2, 3  # letters; those of the vocabulary follow
 _PAGE = 256  # characters
@@ -36,9 +38,10 @@ def text_encoder(tokenizer: Tokenizer, inputs: InputSpec) -> Encode:
     pieces = _Pieces(tokenizer)
 
     def encode(columns_B: Sequence[Tensor]) -> Tensor:
-        tokens = [pieces(texts_B) for texts_B in columns_B]
+        rows = tf.shape(columns_B[0])[0]
+        together = pieces(tf.concat(columns_B, axis=0))
+        tokens = [together[place * rows : (place + 1) * rows] for place in range(len(columns_B))]
         kept = _truncated([one.row_lengths() for one in tokens], inputs.length - 1 - len(tokens))
-        rows = tf.shape(tokens[0].row_lengths())[0]
         parts = [_column(CLS_ID, rows)]
         for one, lengths_B in zip(tokens, kept, strict=True):
             stays = _place_in_row(one) < tf.gather(lengths_B, one.value_rowids())
@@ -83,116 +86,91 @@ class _Pieces:
         vocabulary = tokenizer.get_vocab()
         letters = _letters(vocabulary)
         self._pages, self._page_of, self._spelled, self._alone = _character_tables(letters)
-        self._trie = _Trie(vocabulary, letters)
+        self._single = np.where((self._spelled != _NONE).sum(axis=1) == 1, self._spelled[:, 0], _NONE)
+        # Letters that start a word are others than the same ones within a word, as pieces are.
+        self._alphabet = len(letters) + _FIRST
+        self._trie = Trie(_spelled_pieces(vocabulary, letters), 2 * self._alphabet, UNK_ID)
 
     def __call__(self, texts_B: Tensor) -> Tensor:
         for number, token in enumerate(SPECIAL_TOKENS):
             texts_B = tf.strings.regex_replace(texts_B, re.escape(token), chr(_PRIVATE + number))
         characters = tf.strings.unicode_decode(texts_B, "UTF-8")
         pages = tf.gather(self._page_of, characters.values // _PAGE)
-        kinds = tf.cast(tf.gather_nd(self._pages, tf.stack([pages, characters.values % _PAGE], axis=1)), tf.int32)
-        spelled = tf.gather(self._spelled, kinds)  # up to three letters for a character
-        rows = tf.repeat(characters.value_rowids(), spelled.shape[1])
-        there = tf.reshape(spelled, [-1]) != _NONE
-        letters_N, rows_N = tf.boolean_mask(tf.reshape(spelled, [-1]), there), tf.boolean_mask(rows, there)
-        ids_N, is_piece_N = self._cut(letters_N, rows_N)
+        kinds = tf.gather(self._pages, pages * _PAGE + characters.values % _PAGE)
+        letters_N, rows_N = self._spell(kinds, characters.value_rowids())
+        ids_N = self._cut(letters_N, rows_N)
+        pieces = tf.where(ids_N != _NONE)[:, 0]
         return tf.RaggedTensor.from_value_rowids(
-            tf.boolean_mask(ids_N, is_piece_N), tf.boolean_mask(rows_N, is_piece_N), tf.shape(texts_B, tf.int64)[0]
+            tf.gather(ids_N, pieces), tf.gather(rows_N, pieces), tf.shape(texts_B, tf.int64)[0], validate=False
         )
 
-    def _cut(self, letters_N: Tensor, rows_N: Tensor) -> tuple[Tensor, Tensor]:
-        """The id of the piece at each letter, and whether a piece starts there."""
-        count = tf.shape(letters_N)[0]
-        place_N = tf.range(count)
-        word_N = letters_N != _SPACE
-        alone_N = tf.gather(self._alone, letters_N)
-        joined_N = tf.concat(
-            [[False], word_N[:-1] & word_N[1:] & ~alone_N[:-1] & ~alone_N[1:] & (rows_N[1:] == rows_N[:-1])], axis=0
-        )[:count]
-        starts_N = word_N & ~joined_N
-        number_N = tf.cumsum(tf.cast(~joined_N, tf.int32)) - 1  # of the word, or of the space
-        sizes = tf.math.bincount(number_N)
-        ends_N = tf.gather(tf.cumsum(sizes), number_N)
-        ids_N, lengths_N = self._trie.longest(letters_N, starts_N, ends_N)
-        is_piece_N = _chain(tf.boolean_mask(place_N, starts_N), lengths_N, ends_N, count)
-        bad_N = is_piece_N & (lengths_N == 0)
-        bad = tf.math.unsorted_segment_max(tf.cast(bad_N, tf.int32), number_N, tf.shape(sizes)[0]) > 0
-        unknown_N = tf.gather(bad | (sizes > _LONGEST_WORD), number_N) & word_N
-        return tf.where(unknown_N, UNK_ID, ids_N), tf.where(unknown_N, starts_N, is_piece_N)
+    def _spell(self, kinds: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Letters and their rows: none to three for each character, in most texts one."""
+
+        def any_number() -> tuple[Tensor, Tensor]:
+            spelled = tf.gather(self._spelled, kinds)
+            there = tf.where(spelled != _NONE)
+            return tf.gather_nd(spelled, there), tf.gather(rows, there[:, 0])
+
+        singles = tf.gather(self._single, kinds)
+        found: tuple[Tensor, Tensor] = tf.cond(tf.reduce_all(singles != _NONE), lambda: (singles, rows), any_number)
+        return found
+
+    def _cut(self, letters_N: Tensor, rows_N: Tensor) -> Tensor:
+        """The id of the piece that starts at each letter; -1 where none does."""
+        count = tf.size(letters_N)
+        in_word_N = letters_N != _SPACE
+        binds_N = in_word_N & ~tf.gather(self._alone, letters_N)
+        joined_N = tf.concat([[False], binds_N[:-1] & binds_N[1:] & (rows_N[:-1] == rows_N[1:])], axis=0)[:count]
+        letters_N += tf.where(joined_N, 0, self._alphabet)
+        places = tf.cast(tf.where(~joined_N)[:, 0], tf.int32)  # of words and of spaces
+        sizes = tf.concat([places[1:], [count]], axis=0)[: tf.size(places)] - places
+        words = tf.where(tf.gather(in_word_N, places))[:, 0]
+        places_W, sizes_W = tf.gather(places, words), tf.gather(sizes, words)
+        ids_W, lengths_W = self._trie.longest(letters_N, places_W)
+        known_W = (lengths_W > 0) & (sizes_W <= _LONGEST_WORD)
+        ids_W = tf.where(known_W, ids_W, UNK_ID)
+        ids_N = tf.tensor_scatter_nd_update(tf.fill([count], _NONE), places_W[:, None], ids_W)
+        several = tf.where(known_W & (lengths_W < sizes_W))[:, 0]
+        return self._cut_rest(
+            letters_N, ids_N, tf.gather(places_W, several), tf.gather(sizes_W, several), tf.gather(lengths_W, several)
+        )
+
+    def _cut_rest(
+        self, letters_N: Tensor, ids_N: Tensor, places_W: Tensor, sizes_W: Tensor, lengths_W: Tensor
+    ) -> Tensor:
+        """The ids with those of the pieces after the first, for the words W that aren't one piece."""
+        rest = tf.ragged.range(places_W + 1, places_W + sizes_W)
+        places_R, ends_W = rest.values, tf.cast(rest.row_limits(), tf.int32)
+        words_R = rest.value_rowids()
+        ids_R, lengths_R = self._trie.longest(letters_N, places_R)
+        seconds_W = tf.cast(rest.row_starts(), tf.int32) + lengths_W - 1
+        is_piece_R = _chain(seconds_W, lengths_R, tf.gather(ends_W, words_R))
+        bad = tf.gather(words_R, tf.where(is_piece_R & (lengths_R == 0))[:, 0])
+        bad_W = tf.tensor_scatter_nd_update(tf.zeros_like(places_W, tf.bool), bad[:, None], tf.ones_like(bad, tf.bool))
+        ids_N = tf.tensor_scatter_nd_update(
+            ids_N, tf.boolean_mask(places_W, bad_W)[:, None], tf.fill([tf.size(bad)], UNK_ID)
+        )
+        pieces = tf.where(is_piece_R & ~tf.gather(bad_W, words_R))[:, 0]
+        return tf.tensor_scatter_nd_update(ids_N, tf.gather(places_R, pieces)[:, None], tf.gather(ids_R, pieces))
 
 
-def _chain(frontier: Tensor, lengths_N: Tensor, ends_N: Tensor, count: Tensor) -> Tensor:
-    """Where pieces start: at the start of each word, then where each piece ends, until a word ends or no piece fits."""
+def _chain(frontier: Tensor, lengths_R: Tensor, ends_R: Tensor) -> Tensor:
+    """Where pieces start: at the frontier, then where each piece ends, until a word ends or no piece fits."""
 
-    def step(places: Tensor, marked_N: Tensor) -> tuple[Tensor, Tensor]:
-        marked_N = tf.tensor_scatter_nd_update(marked_N, places[:, None], tf.ones_like(places, tf.bool))
-        lengths = tf.gather(lengths_N, places)
-        goes_on = (lengths > 0) & (places + lengths < tf.gather(ends_N, places))
-        return tf.boolean_mask(places + lengths, goes_on), marked_N
+    def step(places: Tensor, marked_R: Tensor) -> tuple[Tensor, Tensor]:
+        marked_R = tf.tensor_scatter_nd_update(marked_R, places[:, None], tf.ones_like(places, tf.bool))
+        lengths = tf.gather(lengths_R, places)
+        goes_on = (lengths > 0) & (places + lengths < tf.gather(ends_R, places))
+        return tf.boolean_mask(places + lengths, goes_on), marked_R
 
-    _, marked_N = tf.while_loop(
+    _, marked_R = tf.while_loop(
         lambda places, _: tf.size(places) > 0,
         step,
-        (frontier, tf.zeros([count], tf.bool)),
+        (frontier, tf.zeros_like(lengths_R, tf.bool)),
         (tf.TensorShape([None]), tf.TensorShape([None])),
     )
-    return marked_N
-
-
-class _Trie:
-    """The vocabulary's pieces by their letters: those that start a word below state 0, those within one below 1."""
-
-    def __init__(self, vocabulary: dict[str, int], letters: dict[str, int]) -> None:
-        self._alphabet = len(letters) + _FIRST
-        edges: dict[int, int] = {}
-        tokens = [_NONE, _NONE]
-        for token, number in vocabulary.items():
-            special = token in SPECIAL_TOKENS
-            state = int(token.startswith("##") and len(token) > 2 and not special)
-            for letter in [token] if special else token[2:] if state else token:
-                edge = state * self._alphabet + letters[letter]
-                if edge not in edges:
-                    edges[edge] = len(tokens)
-                    tokens.append(_NONE)
-                state = edges[edge]
-            tokens[state] = number
-        keys = np.array(sorted(edges), np.int64)
-        self._keys = keys
-        self._states = np.array([edges[int(key)] for key in keys], np.int32)
-        self._tokens_S = np.array(tokens, np.int32)
-
-    def longest(self, letters_N: Tensor, starts_N: Tensor, ends_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Id and number of letters of the longest piece that starts at each letter; 0 letters where there is none."""
-        count = tf.shape(letters_N)[0]
-
-        def step(places: Tensor, states: Tensor, at: Tensor, ids_N: Tensor, lengths_N: Tensor) -> tuple[Tensor, ...]:
-            keys = tf.cast(states, tf.int64) * self._alphabet + tf.cast(tf.gather(letters_N, places + at), tf.int64)
-            found = tf.searchsorted(self._keys, keys)
-            found = tf.minimum(found, len(self._keys) - 1)
-            alive = tf.gather(self._keys, found) == keys
-            places, states = tf.boolean_mask(places, alive), tf.gather(self._states, tf.boolean_mask(found, alive))
-            tokens = tf.gather(self._tokens_S, states)
-            whole = tokens != _NONE
-            where = tf.boolean_mask(places, whole)[:, None]
-            ids_N = tf.tensor_scatter_nd_update(ids_N, where, tf.boolean_mask(tokens, whole))
-            lengths_N = tf.tensor_scatter_nd_update(lengths_N, where, tf.fill(tf.shape(where)[:1], at + 1))
-            goes_on = places + at + 1 < tf.gather(ends_N, places)
-            return tf.boolean_mask(places, goes_on), tf.boolean_mask(states, goes_on), at + 1, ids_N, lengths_N
-
-        any_length = tf.TensorShape([None])
-        *_, ids_N, lengths_N = tf.while_loop(
-            lambda places, *_: tf.size(places) > 0,
-            step,
-            (
-                tf.range(count),
-                tf.cast(~starts_N, tf.int32),
-                tf.constant(0),
-                tf.fill([count], UNK_ID),
-                tf.zeros([count], tf.int32),
-            ),
-            (any_length, any_length, tf.TensorShape([]), any_length, any_length),
-        )
-        return ids_N, lengths_N
+    return marked_R
 
 
 def _letters(vocabulary: dict[str, int]) -> dict[str, int]:
@@ -202,10 +180,21 @@ def _letters(vocabulary: dict[str, int]) -> dict[str, int]:
     return {letter: _FIRST + place for place, letter in enumerate([*SPECIAL_TOKENS, *characters])}
 
 
+def _spelled_pieces(vocabulary: dict[str, int], letters: dict[str, int]) -> dict[tuple[int, ...], int]:
+    """The letters of each piece, the first of one that starts a word counted from the alphabet's end."""
+    spelled = {}
+    for token, number in vocabulary.items():
+        special = token in SPECIAL_TOKENS
+        within = token.startswith("##") and len(token) > 2 and not special
+        first, *others = [letters[one] for one in ([token] if special else token[2:] if within else token)]
+        spelled[first + (0 if within else len(letters) + _FIRST), *others] = number
+    return spelled
+
+
 def _character_tables(letters: dict[str, int]) -> tuple[NDArray[Any], ...]:
     """What the tokenizer makes of each character.
 
-    Returns: kinds [pages, 256], page of each 256 characters, up to 3 letters of each kind (-1: none), and whether a
+    Returns: kinds [pages * 256], page of each 256 characters, up to 3 letters of each kind (-1: none), and whether a
     letter is a word of its own.
     """
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
@@ -239,4 +228,5 @@ def _character_tables(letters: dict[str, int]) -> tuple[NDArray[Any], ...]:
     for number, token in enumerate(SPECIAL_TOKENS):
         table[(_PRIVATE + number) // _PAGE, (_PRIVATE + number) % _PAGE] = kind([letters[token]])
     pages, page_of = np.unique(table, axis=0, return_inverse=True)
-    return pages, page_of.reshape(-1).astype(np.int32), np.array(list(kinds), np.int32), alone
+    pages, page_of = pages.reshape(-1).astype(np.int32), page_of.reshape(-1).astype(np.int32)
+    return pages, page_of, np.array(list(kinds), np.int32), alone
