@@ -22,7 +22,8 @@ from raykd.data.encoding import CLS_ID, PAD_ID, SEP_ID, SPECIAL_TOKENS, UNK_ID, 
 from raykd.export.trie import Trie
 
 _SPACE, _UNKNOWN, _UNKNOWN_PUNCTUATION, _FIRST = 0, 1, 2, 3  # letters; those of the vocabulary follow
-_PAGE = 256  # characters
+_PAGE_BITS = 8
+_PAGE = 1 << _PAGE_BITS  # characters
 _CHARACTERS = 0x110000
 _SURROGATES = range(0xD800, 0xE000)
 _PRIVATE = 0xF0000  # characters that stand for special tokens written out in a text
@@ -92,11 +93,17 @@ class _Pieces:
         self._trie = Trie(_spelled_pieces(vocabulary, letters), 2 * self._alphabet, UNK_ID)
 
     def __call__(self, texts_B: Tensor) -> Tensor:
+        # Between spaces stand the same few words again and again: each is cut once in a batch.
+        parts = tf.strings.split(texts_B, " ")
+        different, which = tf.unique(parts.values)
+        return parts.with_values(tf.gather(self._of(different), which)).merge_dims(1, 2)
+
+    def _of(self, texts_B: Tensor) -> Tensor:
         for number, token in enumerate(SPECIAL_TOKENS):
             texts_B = tf.strings.regex_replace(texts_B, re.escape(token), chr(_PRIVATE + number))
         characters = tf.strings.unicode_decode(texts_B, "UTF-8")
-        pages = tf.gather(self._page_of, characters.values // _PAGE)
-        kinds = tf.gather(self._pages, pages * _PAGE + characters.values % _PAGE)
+        pages = tf.gather(self._page_of, tf.bitwise.right_shift(characters.values, _PAGE_BITS))
+        kinds = tf.gather(self._pages, pages + tf.bitwise.bitwise_and(characters.values, _PAGE - 1))
         letters_N, rows_N = self._spell(kinds, characters.value_rowids())
         ids_N = self._cut(letters_N, rows_N)
         pieces = tf.where(ids_N != _NONE)[:, 0]
@@ -194,8 +201,8 @@ def _spelled_pieces(vocabulary: dict[str, int], letters: dict[str, int]) -> dict
 def _character_tables(letters: dict[str, int]) -> tuple[NDArray[Any], ...]:
     """What the tokenizer makes of each character.
 
-    Returns: kinds [pages * 256], page of each 256 characters, up to 3 letters of each kind (-1: none), and whether a
-    letter is a word of its own.
+    Returns: kinds, page after page; where the page of each 256 characters starts; up to 3 letters of each kind (-1:
+    none); whether a letter is a word of its own.
     """
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
     alone = np.zeros(len(letters) + _FIRST, bool)
@@ -228,5 +235,5 @@ def _character_tables(letters: dict[str, int]) -> tuple[NDArray[Any], ...]:
     for number, token in enumerate(SPECIAL_TOKENS):
         table[(_PRIVATE + number) // _PAGE, (_PRIVATE + number) % _PAGE] = kind([letters[token]])
     pages, page_of = np.unique(table, axis=0, return_inverse=True)
-    pages, page_of = pages.reshape(-1).astype(np.int32), page_of.reshape(-1).astype(np.int32)
+    pages, page_of = pages.reshape(-1).astype(np.int32), _PAGE * page_of.reshape(-1).astype(np.int32)
     return pages, page_of, np.array(list(kinds), np.int32), alone
