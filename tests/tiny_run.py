@@ -87,8 +87,8 @@ def write_run(config: Config, names: Sequence[str]) -> RunDirectory:
 
 def _line(name: str) -> dict[str, Any]:
     kind = "student_ensemble" if name.startswith("ensemble/") else name.partition("/")[0]
-    recipe = name.split("/")[1] if kind != "teacher" else None
-    weights = {"weights": [0.25, 0.75]} if kind == "student_ensemble" else {}
+    recipe = name.split("/")[1] if not kind.startswith("teacher") else None
+    weights = {"weights": [0.25, 0.75]} if kind.endswith("ensemble") else {}
     return {"name": name, "kind": kind, "recipe": recipe, "accuracy": 0.75, "accuracy_ci95": [0.7, 0.8], **weights}
 
 

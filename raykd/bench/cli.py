@@ -104,6 +104,36 @@ def padding(
     _write(json_, "padding", {"examples_per_second": rates, "summary": summary(rates)})
 
 
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or a name below --storage-path.")],
+    model: Annotated[str | None, typer.Option(help="A student; default: the one that would be exported.")] = None,
+    storage_path: Annotated[str | None, typer.Option(help="Folder or URI of the run directories.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of one call; default: as many as cores.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 5,
+    json_: JsonFile = None,
+) -> None:
+    """Rows per second of a finished run's student through a SavedModel, beside its teachers' ensemble.
+
+    Example: `raykd bench predict quickstart --threads 1`
+    """
+    from raykd.quiet import quiet
+
+    quiet()  # Before TensorFlow is imported.
+    import psutil
+
+    from raykd.bench.predict import measure, summary
+    from raykd.export.source import open_run
+    from raykd.train.strategy import use_threads
+
+    config, directory = open_run(run, storage_path)
+    cores = threads or psutil.cpu_count() or 1
+    use_threads(cores)
+    rates = measure(config, directory, model, repeats, _show_rate("rows/s"))
+    _conclude(summary(rates), "rows/s")
+    _write(json_, "predict", {"threads": cores, "rows_per_second": rates, "summary": summary(rates)})
+
+
 def _show_rate(unit: str) -> Callable[[str, float], None]:
     console = Console()
     return lambda case, rate: console.print(f"{case}: {rate:,.1f} {unit}", highlight=False)

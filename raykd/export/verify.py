@@ -94,8 +94,8 @@ def verify(
     bundle: Bundle, format: ExportFormat, size: int, rows: Arrays, expected_BC: Floats, inputs: InputSpec
 ) -> Verified:
     """Predict the rows with the loaded export. Raises: InputError when the format's tolerance doesn't hold."""
-    batches = [_batch(rows, inputs, start) for start in range(0, len(rows["label"]), _BATCH)]
-    found_BC: NDArray[np.float32] = np.concatenate([bundle.run(batch)["probabilities"] for batch in batches])
+    batches = [batch(rows, inputs, start) for start in range(0, len(rows["label"]), _BATCH)]
+    found_BC: NDArray[np.float32] = np.concatenate([bundle.run(one)["probabilities"] for one in batches])
     known_B = rows["label"] >= 0
     labels_B, found_B, expected_B = rows["label"], found_BC.argmax(axis=1), expected_BC.argmax(axis=1)
     measured = Verified(
@@ -154,7 +154,8 @@ def format_percent(share: float) -> str:
     return f"{100 * share:g} points"
 
 
-def _batch(rows: Arrays, inputs: InputSpec, start: int) -> NDArray[Any]:
+def batch(rows: Arrays, inputs: InputSpec, start: int) -> NDArray[Any]:
+    """Inputs [B, L] of up to 256 rows from `start` on, as wide as the longest needs."""
     chosen = slice(start, start + _BATCH)
     values: NDArray[Any] = rows["inputs"][chosen, : inputs.width(int(rows["lengths"][chosen].max()))]
     return values

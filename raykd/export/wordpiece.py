@@ -235,5 +235,5 @@ def _character_tables(letters: dict[str, int]) -> tuple[NDArray[Any], ...]:
     for number, token in enumerate(SPECIAL_TOKENS):
         table[(_PRIVATE + number) // _PAGE, (_PRIVATE + number) % _PAGE] = kind([letters[token]])
     pages, page_of = np.unique(table, axis=0, return_inverse=True)
-    pages, page_of = pages.reshape(-1).astype(np.int32), _PAGE * page_of.reshape(-1).astype(np.int32)
-    return pages, page_of, np.array(list(kinds), np.int32), alone
+    starts = _PAGE * page_of.reshape(-1).astype(np.int32)
+    return pages.reshape(-1).astype(np.int32), starts, np.array(list(kinds), np.int32), alone
