@@ -19,9 +19,11 @@ import ray.data
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays
 
-_LARGEST_BYTES = 8 << 20  # of a portion; what waits in the object store is read again when a node dies
+# Of a portion: what it costs to start reading one would show in less, and what waits in the object store takes memory
+# and is read again when a node dies.
+_LARGEST_BYTES = 24 << 20
 _BLOCK_BYTES = 4 << 20  # that a task hands over while it reads on
-_AHEAD = 1  # portions that are read while another is used: more would be faster from cold files, and take more memory
+_AHEAD = 1  # portions that are read while another is used
 _NODE_LABEL = "ray.io/node-id"  # that Ray gives every node
 
 Visit = tuple[int, int]
