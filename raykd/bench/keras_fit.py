@@ -20,7 +20,7 @@ from raykd.data.reader import Reader
 from raykd.models.build import HEADS, ModelSpec, build
 from raykd.train.checkpoint import assign, load_weights
 
-_TRIAL_EPOCHS = 2  # after the first, which traces and compiles
+_TRIAL_EPOCHS = 3  # after the first, which traces and compiles
 
 
 @dataclass(frozen=True)

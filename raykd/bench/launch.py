@@ -58,8 +58,9 @@ def measure(size: Size, workers: tuple[int, ...], show: Callable[[str, float], N
     for repeat in range(size.repeats):
         with tempfile.TemporaryDirectory(prefix="raykd-bench-") as folder:
             run = RunDirectory(folder)
+            run.write_bytes("config.yaml", b"")  # By this a lane knows that it sees the folder.
             manifest = write_examples(run, {"train": size.batch_size, "validation": 16}, 64, shards=8)
-            found = {case: _command(code) for case, code in _COMMANDS.items()}
+            found = {case: command(code) for case, code in _COMMANDS.items()}
             found |= _lane(run, size, manifest)
             for count in workers:
                 found[f"{count} worker{'s' * (count > 1)}, first step"] = _on_workers(count, run, size, manifest)
@@ -74,7 +75,7 @@ def medians(seconds: Mapping[str, list[float]]) -> dict[str, float]:
     return {case: statistics.median(values) for case, values in seconds.items()}
 
 
-def _command(code: str) -> float:
+def command(code: str) -> float:
     """Seconds of a Python process of its own."""
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -28,7 +28,7 @@ class Case:
 
     Args:
         rows: to train on, where nobody says how many.
-        turn_epochs: epochs that count in each turn of raykd and of Keras.
+        turn_epochs: epochs that count in each turn of a training without teachers in its steps.
         trial_batches: of an epoch that Keras's settings are tried with.
         steps_per_execution: those that Keras tries.
     """
@@ -49,7 +49,7 @@ CASES: Mapping[str, Case] = {
         rows=20_000,
         batch_size=128,
         turn_epochs=4,
-        trial_batches=157,
+        trial_batches=64,
         steps_per_execution=(1, 16, 64),
     ),
     "transformer": Case(
