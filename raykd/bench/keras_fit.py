@@ -74,8 +74,7 @@ def distiller_of(subject: Subject, teachers: Sequence[str]) -> keras.distillatio
         distillation_losses=[
             keras.distillation.LogitsDistillation(temperature=TEMPERATURE, loss=keras.losses.KLDivergence())
         ],
-        distillation_loss_weights=[ALPHA],
-        student_loss_weight=1.0 - ALPHA,
+        student_loss_weight=1.0 - ALPHA,  # The other loss gets the rest, beside weights of its own.
     )
 
 
@@ -88,7 +87,10 @@ def tuned(make: Callable[[], keras.Model], subject: Subject, rows: Rows) -> Tune
     case = subject.case
     few = Rows(rows.inputs[: case.trial_batches * case.batch_size], rows.labels[: case.trial_batches * case.batch_size])
     usual, *others = case.steps_per_execution
-    found = [_try(make, subject, few, Setting(usual, jit_compile)) for jit_compile in (False, True)]
+    found = [
+        _try(make, subject, few, Setting(usual, jit_compile))
+        for jit_compile in ((False, True) if case.xla else (False,))
+    ]
     compiled = _fastest(found).setting.jit_compile
     found += [_try(make, subject, few, Setting(steps, compiled)) for steps in others]
     best = _fastest(found)

@@ -31,6 +31,7 @@ class Case:
         turn_epochs: epochs that count in each turn of a training without teachers in its steps.
         trial_batches: of an epoch that Keras's settings are tried with.
         steps_per_execution: those that Keras tries.
+        xla: whether raykd compiles its steps, and Keras tries to.
     """
 
     teacher: ModelConfig
@@ -40,6 +41,7 @@ class Case:
     turn_epochs: int
     trial_batches: int
     steps_per_execution: tuple[int, ...]
+    xla: bool = True
 
 
 CASES: Mapping[str, Case] = {
@@ -100,7 +102,7 @@ class Subject:
         return TrainJob(
             folder=folder,
             model=self.student,
-            training=TrainingConfig(epochs=epochs, batch_size=self.case.batch_size),
+            training=TrainingConfig(epochs=epochs, batch_size=self.case.batch_size, jit_compile=self.case.xla),
             seed=0,
             splits=("train",),
             # Keras's one teacher is the mean of its members' logits: the same loss.

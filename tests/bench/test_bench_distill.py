@@ -25,6 +25,7 @@ TINY: Case = replace(
     turn_epochs=1,
     trial_batches=2,
     steps_per_execution=(1, 2),
+    xla=False,
 )
 
 MEASURED = Measured(
@@ -59,13 +60,13 @@ def test_ratios_say_how_many_times_as_fast() -> None:
 
 def test_all_ways_are_measured(local_ray: None) -> None:
     shown: list[str] = []
-    size = Size(rows=64, teachers=(1, 2), repeats=2)
+    size = Size(rows=64, teachers=(2,), repeats=2)
     measured = measure(TINY, size, lambda case, seconds: shown.append(case))
-    trained = {"a/1", "a/2", "b/1", "b/2", "c", "d"}
-    assert set(measured.seconds) == trained | {"scoring/1", "scoring/2"}
+    trained = {"a/2", "b/2", "c", "d"}
+    assert set(measured.seconds) == trained | {"scoring/2"}
     assert all(len(values) == 2 and min(values) > 0 for values in measured.seconds.values())
     assert set(measured.start_up) == set(measured.seconds)
-    assert set(measured.settings) == {"b/1", "b/2", "c"}
+    assert set(measured.settings) == {"b/2", "c"}
     assert {one["steps_per_execution"] for one in measured.settings.values()} <= {1, 2}
     assert all(f"{name}, turn 2 of 2" in shown for name in measured.seconds)
     found = figures(size, measured, (5,))
