@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
@@ -121,10 +122,10 @@ def _ours(subject: Subject, size: Size) -> Mapping[str, tuple[str, ...]]:
 def _tune(subject: Subject, size: Size, measured: Measured, show: Show) -> dict[str, Tuned]:
     """Keras's trainings, each with its best setting."""
     rows = rows_of(subject)
-    fits = {"c": tuned(lambda: student_of(subject), subject, rows)}
+    fits = {"c": tuned(partial(student_of, subject), subject, rows)}
     for count in size.teachers:
         taught_by = subject.teachers[:count]
-        fits[f"b/{count}"] = tuned(lambda taught_by=taught_by: distiller_of(subject, taught_by), subject, rows)
+        fits[f"b/{count}"] = tuned(partial(distiller_of, subject, taught_by), subject, rows)
     for name, one in fits.items():
         measured.start_up[name] = one.start_up
         measured.settings[name] = asdict(one.setting)
