@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -49,7 +49,7 @@ class Size:
     repeats: int = 3
 
 
-def measure(size: Size, workers: tuple[int, ...], show: Callable[[str, float], None]) -> Seconds:
+def measure(size: Size, workers: Sequence[int], show: Callable[[str, float], None]) -> Seconds:
     """Wait for everything in turn, so many times. Needs Ray with as many CPUs as there are workers.
 
     Args: workers: numbers of them, each a case; show: gets each case's seconds as soon as they are known.
@@ -60,19 +60,25 @@ def measure(size: Size, workers: tuple[int, ...], show: Callable[[str, float], N
             run = RunDirectory(folder)
             run.write_bytes("config.yaml", b"")  # By this a lane knows that it sees the folder.
             manifest = write_examples(run, {"train": size.batch_size, "validation": 16}, 64, shards=8)
-            found = {case: command(code) for case, code in _COMMANDS.items()}
-            found |= _lane(run, size, manifest)
-            for count in workers:
-                found[f"{count} worker{'s' * (count > 1)}, first step"] = _on_workers(count, run, size, manifest)
-        for case, value in found.items():
-            seconds.setdefault(case, []).append(value)
-            show(f"{case}, repeat {repeat + 1} of {size.repeats}", value)
+            for case, value in _all_cases(run, size, manifest, workers):
+                seconds.setdefault(case, []).append(value)
+                show(f"{case}, repeat {repeat + 1} of {size.repeats}", value)
     return seconds
 
 
 def medians(seconds: Mapping[str, list[float]]) -> dict[str, float]:
     """Over the repeats, by case."""
     return {case: statistics.median(values) for case, values in seconds.items()}
+
+
+def _all_cases(
+    run: RunDirectory, size: Size, manifest: Manifest, workers: Sequence[int]
+) -> Iterator[tuple[str, float]]:
+    for case, code in _COMMANDS.items():
+        yield case, command(code)
+    yield from _lane(run, size, manifest).items()
+    for count in workers:
+        yield f"{count} worker{'s' * (count > 1)}, first step", _on_workers(count, run, size, manifest)
 
 
 def command(code: str) -> float:
