@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
+import keras
+
 from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
 from raykd.bench.keras_fit import Rows, Tuned, distiller_of, fit, rows_of, student_of, tuned
 from raykd.bench.subjects import Case, Subject, prepare
@@ -122,14 +124,16 @@ def _ours(subject: Subject, size: Size) -> Mapping[str, tuple[str, ...]]:
 def _tune(subject: Subject, size: Size, measured: Measured, show: Show) -> dict[str, Tuned]:
     """Keras's trainings, each with its best setting."""
     rows = rows_of(subject)
-    fits = {"c": tuned(partial(student_of, subject), subject, rows)}
+    makers: dict[str, Callable[[], keras.Model]] = {"c": partial(student_of, subject)}
     for count in size.teachers:
-        taught_by = subject.teachers[:count]
-        fits[f"b/{count}"] = tuned(partial(distiller_of, subject, taught_by), subject, rows)
-    for name, one in fits.items():
+        makers[f"b/{count}"] = partial(distiller_of, subject, subject.teachers[:count])
+    fits = {}
+    for name, make in makers.items():
+        one = tuned(make, subject, rows)
         measured.start_up[name] = one.start_up
         measured.settings[name] = asdict(one.setting)
         show(f"{name}, start-up", one.start_up)
+        fits[name] = one
     return fits
 
 

@@ -20,7 +20,7 @@ from raykd.data.reader import Reader
 from raykd.models.build import HEADS, ModelSpec, build
 from raykd.train.checkpoint import assign, load_weights
 
-_TRIAL_EPOCHS = 3  # after the first, which traces and compiles
+_TRIAL_EPOCHS = 2  # after the first, which traces and compiles
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Rows:
 class Tuned:
     """A model that is compiled with the best of the settings tried, and trains.
 
-    Args: start_up: seconds that building, tracing and compiling took, with this setting; tried: the median seconds
+    Args: start_up: seconds that building, tracing and compiling took, with this setting; tried: the least seconds
     of an epoch of the trial, by setting.
     """
 

@@ -60,7 +60,7 @@ CASES: Mapping[str, Case] = {
         rows=4096,
         batch_size=64,
         turn_epochs=1,
-        trial_batches=8,
+        trial_batches=4,
         steps_per_execution=(1, 16),
     ),
 }
