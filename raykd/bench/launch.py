@@ -33,7 +33,7 @@ _FIRST_STEP = "first-step.json"
 _COMMANDS = {
     "raykd --help": "import sys; sys.argv = ['raykd', '--help']; from raykd.cli import main; main()",
     "import raykd": "import raykd",
-    "Ray started": "from raykd.cluster import connect\nwith connect(None, False): pass",
+    "Ray started and ended": "from raykd.cluster import connect\nwith connect(None, False): pass",
 }
 _LANE = {"a lane, first step": "lane/first", "a warm lane, first step": "lane/second"}
 

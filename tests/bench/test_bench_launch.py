@@ -20,7 +20,7 @@ def test_everything_is_waited_for(local_ray: None) -> None:
     seconds = launch.measure(size, (1,), lambda case, value: shown.append(case))
     assert shown == [f"{case}, repeat 1 of 1" for case in seconds]
     assert list(seconds) == [
-        "raykd --help", "import raykd", "Ray started", "a lane, first step", "a warm lane, first step",
+        "raykd --help", "import raykd", "Ray started and ended", "a lane, first step", "a warm lane, first step",
         "1 worker, first step",
     ]  # fmt: skip
     found = launch.medians(seconds)
