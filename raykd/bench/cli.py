@@ -105,6 +105,41 @@ def padding(
 
 
 @app.command()
+def distill(
+    case: Annotated[list[str] | None, typer.Option(help="mlp or transformer; repeatable; default: both.")] = None,
+    teachers: Annotated[list[int] | None, typer.Option(min=1, help="Teachers; repeatable; default: 1 and 3.")] = None,
+    epochs: Annotated[list[int] | None, typer.Option(min=1, help="Of totals; repeatable; default: 5 and 20.")] = None,
+    rows: Annotated[int | None, typer.Option(min=64, help="Default: 20,000 (mlp), 4,096 (transformer).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of every way of training; default: all cores.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns; medians are shown.")] = 5,
+    json_: JsonFile = None,
+) -> None:
+    """Seconds of a student's training: raykd on cached logits, Keras's Distiller, and both on labels alone.
+
+    Example: `raykd bench distill --case mlp --json distill.json`
+    """
+    from raykd.quiet import quiet
+
+    quiet()  # Before TensorFlow is imported.
+    from raykd.bench.distill import Size, measure
+    from raykd.bench.distill_table import figures, show_table
+    from raykd.bench.subjects import cases_named
+    from raykd.cluster import connect
+    from raykd.train.strategy import use_threads
+
+    chosen, found = cases_named(case), {}
+    counts, totals = tuple(teachers or (1, 3)), tuple(epochs or (5, 20))
+    with connect(None, verbose=False) as cluster:
+        use_threads(threads or cluster.cpus)
+        for name, one in chosen.items():
+            size = Size(rows or one.rows, counts, repeats)
+            measured = measure(one, size, _show_rate(f"s, {name}", digits=3))
+            show_table(name, size, measured, totals)
+            found[name] = {"size": vars(size), **figures(size, measured, totals)}
+    _write(json_, "distill", {"threads": threads or cluster.cpus, "cases": found})
+
+
+@app.command()
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or a name below --storage-path.")],
     model: Annotated[str | None, typer.Option(help="A student; default: the one that would be exported.")] = None,
@@ -134,17 +169,43 @@ def predict(
     _write(json_, "predict", {"threads": cores, "rows_per_second": rates, "summary": summary(rates)})
 
 
-def _show_rate(unit: str) -> Callable[[str, float], None]:
+@app.command()
+def launch(
+    layers: Annotated[int, typer.Option(min=1, help="Layers of the cross-encoder.")] = 2,
+    width: Annotated[int, typer.Option(min=32, help="Its width.")] = 128,
+    jit_compile: Annotated[bool, typer.Option(help="Compile the step with XLA, as trainings do.")] = True,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
+    json_: JsonFile = None,
+) -> None:
+    """Seconds until the command answers, Ray is up, and a lane or a group of workers has taken its first step.
+
+    Example: `raykd bench launch --json launch.json`
+    """
+    from raykd.quiet import quiet
+
+    quiet()
+    from raykd.bench.launch import Size, measure, medians
+    from raykd.cluster import connect
+
+    size = Size(layers, width, jit_compile=jit_compile, repeats=repeats)
+    with connect(None, verbose=False) as cluster:
+        workers = tuple(count for count in (1, 2) if count <= cluster.cpus)
+        seconds = measure(size, workers, _show_rate("s", digits=2))
+    _conclude(medians(seconds), "s", digits=2)
+    _write(json_, "launch", {"size": vars(size), "seconds": seconds, "medians": medians(seconds)})
+
+
+def _show_rate(unit: str, digits: int = 1) -> Callable[[str, float], None]:
     console = Console()
-    return lambda case, rate: console.print(f"{case}: {rate:,.1f} {unit}", highlight=False)
+    return lambda case, rate: console.print(f"{case}: {rate:,.{digits}f} {unit}", highlight=False)
 
 
-def _conclude(medians: dict[str, float], unit: str) -> None:
+def _conclude(medians: dict[str, float], unit: str, digits: int = 1) -> None:
     table = Table(box=None, header_style="dim")
     table.add_column("case")
     table.add_column("median", justify="right")
     for case, value in medians.items():
-        table.add_row(case, f"{value:.2f}" if " over " in case else f"{value:,.1f} {unit}")
+        table.add_row(case, f"{value:.2f}" if " over " in case else f"{value:,.{digits}f} {unit}")
     Console().print(table)
 
 
