@@ -5,6 +5,7 @@ Each is a child that is ended by itself: `ray stop` would end every Ray of the m
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -94,12 +95,15 @@ class Cluster:
         """Nodes beside the head."""
         code = (
             f"import ray; ray.init(address='127.0.0.1:{self.port}', logging_level='ERROR', log_to_driver=False); "
-            "print(sum(node['Alive'] for node in ray.nodes()) - 1)"
+            "print('nodes beside the head:', sum(node['Alive'] for node in ray.nodes()) - 1)"
         )
         done = subprocess.run(
             [sys.executable, "-c", code], env=self.environment, capture_output=True, text=True, timeout=120, check=True
         )
-        return int(done.stdout.split()[-1])
+        # Ray may write advice of its own to the same stream, before and after.
+        found = re.search(r"nodes beside the head: (\d+)", done.stdout)
+        assert found, done.stdout
+        return int(found[1])
 
 
 _STARTS = 4
