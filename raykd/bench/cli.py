@@ -105,6 +105,33 @@ def padding(
 
 
 @app.command()
+def scoring(
+    config: Annotated[str, typer.Argument(help="A YAML file or the name of a packaged configuration, of texts.")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in `raykd run`.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
+    json_: JsonFile = None,
+) -> None:
+    """Rows per second that the first teacher scores, beside Keras's `model.predict`.
+
+    Example: `raykd bench scoring quickstart --set data.max_length=256 --set data.bucket=32`
+    """
+    from raykd.quiet import quiet
+
+    quiet()  # Before TensorFlow is imported.
+    from raykd.bench.scoring import measure, summary
+    from raykd.cluster import connect
+    from raykd.loading import load_config
+    from raykd.train.strategy import use_threads
+
+    job = load_config(config, set_ or [])
+    with connect(None, verbose=False) as cluster:
+        use_threads(cluster.cpus)
+        rates = measure(job, repeats, cluster.cpus, _show_rate("rows/s"))
+    _conclude(summary(rates), "rows/s")
+    _write(json_, "scoring", {"rows_per_second": rates, "summary": summary(rates)})
+
+
+@app.command()
 def distill(
     case: Annotated[list[str] | None, typer.Option(help="mlp or transformer; repeatable; default: both.")] = None,
     teachers: Annotated[list[int] | None, typer.Option(min=1, help="Teachers; repeatable; default: 1 and 3.")] = None,
@@ -193,6 +220,28 @@ def launch(
         seconds = measure(size, workers, _show_rate("s", digits=2))
     _conclude(medians(seconds), "s", digits=2)
     _write(json_, "launch", {"size": vars(size), "seconds": seconds, "medians": medians(seconds)})
+
+
+@app.command("all")
+def all_(
+    config: Annotated[str, typer.Argument(help="Of texts: its first teacher is what scoring and padding take.")],
+    json_: Annotated[Path, typer.Option("--json", help="Every figure is added to this file.")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in `raykd run`.")] = None,
+    run: Annotated[str | None, typer.Option(help="A finished run; default: predictions aren't measured.")] = None,
+    storage_path: Annotated[str | None, typer.Option(help="Folder or URI of the run directories.")] = None,
+) -> None:
+    """Every benchmark, one after the other; what fails is named at the end, and the others are measured.
+
+    Example: `raykd bench all quickstart --run quickstart --json bench.json`
+    """
+    from raykd.bench.suite import commands, measure_all
+
+    console = Console()
+    chosen = commands(config, set_ or [], run, storage_path)
+    failed = measure_all(chosen, json_, lambda one: console.print(f"bench {' '.join(one)}", style="bold"))
+    if failed:
+        console.print(f"failed: {'; '.join(' '.join(one) for one in failed)}", style="red", highlight=False)
+        raise typer.Exit(1)
 
 
 def _show_rate(unit: str, digits: int = 1) -> Callable[[str, float], None]:
