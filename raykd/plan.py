@@ -150,10 +150,12 @@ def _rounds_follow_sweep(config: Config) -> bool:
 def _ingest(config: Config, run: RunDirectory, report: Any) -> Facts:
     from raykd.data.ingest import ingest
     from raykd.data.presets import tokenizer_preset
+    from raykd.distill.pool import check_pool
 
     begun = time.perf_counter()
     data = config.data.model_copy(update={"tokenizer": tokenizer_preset(config)})
     manifest = ingest(run, data, config.seed, max(1, cluster_now().cpus))
+    check_pool(config, manifest)  # Before any teacher is trained.
     facts = {"rows": sum(shard.rows for shard in manifest.shards), "seconds": time.perf_counter() - begun}
     return {**facts, "truncated": dict(manifest.truncated), "max_length": manifest.inputs.length}
 

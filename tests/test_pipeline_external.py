@@ -11,6 +11,7 @@ import pytest
 from raykd.artifacts import RunDirectory
 from raykd.config import Config
 from raykd.data.shards import read_manifest
+from raykd.errors import InputError
 from raykd.loading import parse_config
 from raykd.pipeline import run
 from raykd.preview import preview
@@ -70,6 +71,23 @@ def test_an_external_teacher_alone_without_labels(local_ray: None, tmp_path: Pat
     assert "which learned from external teachers alone" in page
     assert all(step.done for step in preview(config))
     assert run(config) == evaluation
+
+
+def test_a_pool_that_the_external_teacher_has_not_scored_is_for_the_trained_ones(
+    local_ray: None, tmp_path: Path
+) -> None:
+    for split, rows, labels in (("train", 160, False), ("validation", 64, False), ("test", 200, True)):
+        _write(tmp_path, split, rows, labels=labels, scores=not labels)
+    rng = np.random.default_rng(3)
+    unscored = {"x": list(rng.normal(size=(96, 6)).astype(np.float32)), "p": pa.array([None] * 96, pa.float32())}
+    pq.write_table(pa.table(unscored), tmp_path / "unlabelled.parquet")
+    with pytest.raises(InputError, match=r"web has no score for the 96 rows of the unlabelled split.* external: false"):
+        run(_config(tmp_path, "a", recipes=["many_on_one"]))
+    config = _config(tmp_path, "a", recipes=["many_on_one"], external=False)
+    models = _models(run(config))
+    assert models["student/many_on_one"]["accuracy"] > 0.85
+    history = RunDirectory.at(config.storage_path, config.name).read_json("students/many_on_one/stage1/history.json")
+    assert history[0]["step"] == (160 + 96) // 32
 
 
 @pytest.mark.slow

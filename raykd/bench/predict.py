@@ -1,10 +1,8 @@
 """`raykd bench predict`: predictions of a finished run's models, exported and loaded back.
 
 The student beside the teachers' ensemble, from raw texts and from inputs that are encoded already; and the
-many-on-many ensemble as one model beside its students one by one. All in turns and in one process, so that what else
-the machine does slows all alike.
-
-Axes: B rows.
+many-on-many ensemble as one model beside its students one by one. Each in batches of the size that suits it best, of
+those tried before the first turn. All in turns and in one process, so that what else the machine does slows all alike.
 """
 
 import statistics
@@ -27,6 +25,8 @@ from raykd.export.model import Servable, load_servable
 from raykd.export.verify import batch, validation_rows, written_out
 
 _SECONDS = 0.5  # of a turn, at least
+_TRIAL_SECONDS = 0.2  # of each batch size, at least
+_BATCHES = (32, 64, 128, 256)  # rows
 _RAW, _ENCODED, _ONE_BY_ONE = "from texts", "from inputs", "students one by one"
 
 Rates = dict[str, list[float]]
@@ -40,7 +40,7 @@ def measure(
     repeats: int,
     show: Callable[[str, float], None],
 ) -> Rates:
-    """Predict up to 256 validation rows in every case, alternating; texts are those that the rows' ids stand for.
+    """Predict validation rows in every case, alternating; texts are those that the rows' ids stand for.
 
     Args: config: of the run; model: a student, None: the one that would be exported; show: gets each turn's rate as
     soon as it is known.
@@ -50,14 +50,12 @@ def measure(
     if model is not None:
         config = config.model_copy(update={"export": config.export.model_copy(update={"model": model})})
     with tempfile.TemporaryDirectory(prefix="raykd-bench-") as folder:
-        cases = _cases(config, run, Path(folder))
+        cases = {case: _at_its_best(of_size) for case, of_size in _cases(config, run, Path(folder)).items()}
         rates: Rates = {case: [] for case in cases}
-        for turn in range(repeats + 1):  # The first one traces.
+        for turn in range(1, repeats + 1):
             for case, (rows, predict) in cases.items():
-                rate = rows / _seconds(predict)
-                if turn:
-                    rates[case].append(rate)
-                    show(f"{case}, repeat {turn} of {repeats}", rate)
+                rates[case].append(rows / _seconds(predict, _SECONDS))
+                show(f"{case}, batches of {rows}, repeat {turn} of {repeats}", rates[case][-1])
     return rates
 
 
@@ -73,8 +71,17 @@ def summary(rates: Mapping[str, list[float]]) -> dict[str, float]:
     return found
 
 
-Case = tuple[int, Callable[[], None]]
-"""Rows, and what predicts them."""
+Batches = tuple[int, Callable[[], None]]
+"""Rows of a batch, and what predicts it."""
+
+Case = Callable[[int], Batches]
+"""Batches of at most so many rows."""
+
+
+def _at_its_best(of_size: Case) -> Batches:
+    """Batches of the size that is predicted at the highest rate."""
+    tried = {of_size(most)[0]: of_size(most)[1] for most in _BATCHES}
+    return max(tried.items(), key=lambda one: one[0] / _seconds(one[1], _TRIAL_SECONDS))
 
 
 def _cases(config: Config, run: RunDirectory, folder: Path) -> dict[str, Case]:
@@ -103,11 +110,16 @@ def _one_by_one(config: Config, run: RunDirectory, folder: Path) -> Case:
     servables = {name: load_servable(config, name, run) for name in members}
     alone = [_ways(_saved(one, folder / name), one, run)[_ENCODED] for name, one in servables.items()]
 
-    def predict() -> None:
-        for _, one in alone:
-            one()
+    def of_size(most: int) -> Batches:
+        batches = [one(most) for one in alone]
 
-    return alone[0][0], predict
+        def predict() -> None:
+            for _, one in batches:
+                one()
+
+        return batches[0][0], predict
+
+    return of_size
 
 
 def _saved(servable: Servable, path: Path) -> Any:
@@ -117,24 +129,33 @@ def _saved(servable: Servable, path: Path) -> Any:
 
 def _ways(model: Any, servable: Servable, run: RunDirectory) -> dict[str, Case]:
     rows = validation_rows(run, read_manifest(run))
-    inputs = tf.constant(batch(rows, servable.inputs, 0))
-    count = int(inputs.shape[0])
-    ways: dict[str, Case] = {_ENCODED: (count, lambda: _finish(model.serve(inputs)))}
+    ways: dict[str, Case] = {_ENCODED: _case(model, "serve", batch(rows, servable.inputs, 0))}
     if servable.tokenizer is not None:
-        columns = [tf.constant(column) for column in written_out(servable.tokenizer, rows, len(servable.fields))]
-        ways[_RAW] = (count, lambda: _finish(model.serve_texts(*columns)))
+        ways[_RAW] = _case(model, "serve_texts", *written_out(servable.tokenizer, rows, len(servable.fields)))
     return ways
+
+
+def _case(model: Any, endpoint: str, *columns: Any) -> Case:
+    """Args: columns: the endpoint's arguments, a value per row each."""
+
+    def of_size(most: int) -> Batches:
+        arguments = [tf.constant(column[:most]) for column in columns]
+        return int(arguments[0].shape[0]), lambda: _finish(
+            getattr(model, endpoint)(*arguments)
+        )  # The model must stay: its variables go with it.
+
+    return of_size
 
 
 def _finish(outputs: Mapping[str, Any]) -> None:
     outputs["probabilities"].numpy()
 
 
-def _seconds(predict: Callable[[], None]) -> float:
-    """Of one call: the median of a turn."""
+def _seconds(predict: Callable[[], None], least: float) -> float:
+    """Of one call: the median of calls that take so many seconds together."""
     predict()
     times: list[float] = []
-    while not times or sum(times) < _SECONDS:
+    while not times or sum(times) < least:
         begun = time.perf_counter()
         predict()
         times.append(time.perf_counter() - begun)

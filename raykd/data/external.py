@@ -206,12 +206,12 @@ def check_rows(rows_of: Mapping[str, Rows], index: Index, widths: Mapping[str, R
 
     Args: rows_of: by split; others as `classes_of` takes them.
     Raises: InputError when a test row has no label, another row of train or validation neither label nor score, or
-    an external teacher left out a row of the training part, or a part of another split.
+    an external teacher left out a row of train, or a part of another split.
     """
     for name, width in widths.items():
         for split, rows in rows_of.items():
             without = np.flatnonzero(width[rows] == 0)
-            if len(without) and (split in ("train", "unlabelled") or len(without) < len(rows)):
+            if len(without) and (split == "train" or len(without) < len(rows)):
                 raise InputError(
                     f"data.source {source}: {name} has no score for {len(without)} of {len(rows)} rows of the {split} "
                     f"split (first example_id {index['example_id'][rows[without[0]]]}); expected a score of each; "

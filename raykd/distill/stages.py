@@ -10,6 +10,7 @@ from raykd.config import Config, ModelConfig, TrainingConfig
 from raykd.data.shards import Manifest, read_manifest
 from raykd.distill.inheritance import starting_teacher
 from raykd.distill.noisy_student import Kept, select
+from raykd.distill.pool import check_pool
 from raykd.distill.recipes import Student, students
 from raykd.distill.rounds import POOL, Round, round_model, rounds
 from raykd.distill.weighting import teacher_weights
@@ -80,6 +81,7 @@ def student_jobs(
     model = student_spec(config, student, manifest)
     if not student.teachers:
         return [_labelled_job(config, f"{student.folder}/labelled", model, config.student.training, manifest)]
+    check_pool(config, manifest)  # Settings may be others than at ingestion.
     distill = config.distill
     objective = _objective(config, student, run, manifest)
     jobs: list[TrainJob] = []

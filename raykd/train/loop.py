@@ -15,6 +15,7 @@ from raykd.train import checkpoint as checkpoints
 from raykd.train.batches import dataset
 from raykd.train.checkpoint import Checkpoint, Progress, assign, values_of
 from raykd.train.job import Report, TrainJob
+from raykd.train.memory import keep_freed_memory
 from raykd.train.program import Program, Totals, program_for
 from raykd.train.scalars import ScalarLog
 from raykd.train.strategy import Place
@@ -37,6 +38,7 @@ def take_here(
 ) -> TakeSteps:
     """Steps in this process, on its part of the batches: an `Executor`."""
     batches = iter(dataset(job, run, manifest, place, start, stop))
+    keep_freed_memory()
     return lambda count: program.steps(batches, tf.constant(count))
 
 

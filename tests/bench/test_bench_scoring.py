@@ -1,6 +1,5 @@
 """The scoring benchmark: every case scores every row, and what the ratios are of."""
 
-
 import pytest
 
 from raykd.bench.scoring import measure, summary

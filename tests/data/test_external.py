@@ -158,6 +158,14 @@ def test_labels_beside_scores_leave_labelled_rows_to_train_and_to_hold_out(
     assert manifest.external == (("web", ("train", "unlabelled", "validation", "test")),)
 
 
+def test_unlabelled_rows_may_all_be_unscored(local_ray: None, scored: Path, run_directory: RunDirectory) -> None:
+    _write(scored, "unlabelled", 20, p=pa.array([None] * 20, pa.float32()))
+    manifest = ingest(run_directory, _data(scored), seed=0, tasks=1)
+    assert (manifest.rows("train"), manifest.rows("unlabelled")) == (40, 20)
+    assert manifest.external == (("web", ("train", "validation")),)
+    assert manifest.scored_only == ("train", "validation")
+
+
 def _refused(folder: Path, run: RunDirectory, **changes: Any) -> str:
     with pytest.raises(InputError) as raised:
         ingest(run, _data(folder, **changes), seed=0, tasks=1)
@@ -189,6 +197,7 @@ def test_training_files_need_the_column_and_test_files_the_label(scored: Path, r
         ("validation", 12, {"label": pa.array([None] * 12)}, "12 of 12 rows of the validation split have no label"),
         ("train", 20, {"p": pa.array([0.5] * 16 + [None] * 4)}, "web has no score for 4 of 20 rows of the train split"),
         ("validation", 20, {"p": pa.array([0.5] * 16 + [None] * 4)}, "4 of 20 rows of the validation split"),
+        ("unlabelled", 20, {"p": pa.array([0.5] * 16 + [None] * 4)}, "4 of 20 rows of the unlabelled split"),
         ("test", 10, {"label": np.arange(10)}, "label 2, but there are 2 classes (0-1) in data.columns.external"),
         ("train", 40, {"p": [[0.2, 0.3, 0.5]] * 40}, "found 2 classes, expected 3 as elsewhere"),
     ],
