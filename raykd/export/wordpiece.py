@@ -80,6 +80,20 @@ def _truncated(lengths: list[Tensor], room: int) -> list[Tensor]:
     ]
 
 
+def _with_special_letters(texts_B: Tensor) -> Tensor:
+    """The texts with a letter of its own for each special token that is written out, which hardly any has."""
+
+    def replaced() -> Tensor:
+        found = texts_B
+        for number, token in enumerate(SPECIAL_TOKENS):
+            found = tf.strings.regex_replace(found, re.escape(token), chr(_PRIVATE + number))
+        return found
+
+    # One search through all is much faster than one per word and token. \C is any byte, even of bad UTF-8.
+    any_token = rf"\C*({'|'.join(map(re.escape, SPECIAL_TOKENS))})\C*"
+    return tf.cond(tf.strings.regex_full_match(tf.strings.reduce_join(texts_B), any_token), replaced, lambda: texts_B)
+
+
 class _Pieces:
     """Texts [B] to the ids of their pieces, ragged [B, any], without special tokens around them."""
 
@@ -99,9 +113,7 @@ class _Pieces:
         return parts.with_values(tf.gather(self._of(different), which)).merge_dims(1, 2)
 
     def _of(self, texts_B: Tensor) -> Tensor:
-        for number, token in enumerate(SPECIAL_TOKENS):
-            texts_B = tf.strings.regex_replace(texts_B, re.escape(token), chr(_PRIVATE + number))
-        characters = tf.strings.unicode_decode(texts_B, "UTF-8")
+        characters = tf.strings.unicode_decode(_with_special_letters(texts_B), "UTF-8")
         pages = tf.gather(self._page_of, tf.bitwise.right_shift(characters.values, _PAGE_BITS))
         kinds = tf.gather(self._pages, pages + tf.bitwise.bitwise_and(characters.values, _PAGE - 1))
         letters_N, rows_N = self._spell(kinds, characters.value_rowids())

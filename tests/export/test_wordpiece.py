@@ -66,6 +66,11 @@ def test_odd_texts(tokenizer: Tokenizer, encode: Encode) -> None:
         _check(tokenizer, encode, _ODD, _ODD[shift:] + _ODD[:shift])
 
 
+def test_bytes_that_are_no_text_count_as_an_unknown_character(encode: Encode) -> None:
+    found = encode([tf.constant([b"\xff [SEP] the \xc3"])]).numpy()
+    assert found.tolist() == encode([tf.constant(["\ufffd [SEP] the \ufffd"])]).numpy().tolist()
+
+
 def test_random_characters(tokenizer: Tokenizer, encode: Encode) -> None:
     rng = np.random.default_rng(0)
     ranges = [(32, 127), (0, 0x250), (0x250, 0x3000), (0x3000, 0xD800), (0xE000, 0x20000)]
