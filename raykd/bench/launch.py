@@ -15,13 +15,12 @@ from functools import partial
 from typing import Any
 
 from raykd.artifacts import RunDirectory
+from raykd.bench.cross_encoder import cross_encoder_job
 from raykd.bench.examples import write_examples
-from raykd.config import CrossEncoderConfig, DataConfig, ScalingConfig, TrainingConfig
+from raykd.config import ScalingConfig, TrainingConfig
 from raykd.data.shards import Manifest
 from raykd.lane import Share
 from raykd.lanes import Lanes
-from raykd.losses import Objective
-from raykd.models.build import ModelSpec
 from raykd.schedule import Step
 from raykd.train.job import TrainJob
 from raykd.train.launch import launch
@@ -111,19 +110,8 @@ def _on_workers(workers: int, run: RunDirectory, size: Size, manifest: Manifest)
 
 def _job(folder: str, size: Size, manifest: Manifest) -> TrainJob:
     """A training of one step."""
-    config = CrossEncoderConfig(type="cross_encoder", layers=size.layers, width=size.width, dropout=0.0)
-    return TrainJob(
-        folder=folder,
-        model=ModelSpec(config, manifest.inputs, manifest.classes),
-        training=TrainingConfig(epochs=1, batch_size=size.batch_size, jit_compile=size.jit_compile),
-        seed=0,
-        splits=("train",),
-        objective=Objective(),
-        alpha=0.0,
-        temperature=1.0,
-        data=DataConfig(),
-        keep_best=False,
-    )
+    training = TrainingConfig(epochs=1, batch_size=size.batch_size, jit_compile=size.jit_compile)
+    return cross_encoder_job(folder, size.layers, size.width, manifest, training)
 
 
 def _train(job: TrainJob, run: RunDirectory, report: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

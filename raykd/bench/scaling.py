@@ -15,11 +15,10 @@ from typing import Any
 import ray
 
 from raykd.artifacts import RunDirectory
+from raykd.bench.cross_encoder import cross_encoder_job
 from raykd.bench.examples import write_examples
-from raykd.config import CrossEncoderConfig, DataConfig, ScalingConfig, TrainingConfig
+from raykd.config import ScalingConfig, TrainingConfig
 from raykd.data.shards import Manifest
-from raykd.losses import Objective
-from raykd.models.build import ModelSpec
 from raykd.train.job import TrainJob
 from raykd.train.launch import launch
 
@@ -71,19 +70,8 @@ def summary(rates: Rates) -> dict[str, float]:
 
 
 def _job(folder: str, size: Size, manifest: Manifest, batch_size: int) -> TrainJob:
-    config = CrossEncoderConfig(type="cross_encoder", layers=size.layers, width=size.width, dropout=0.0)
-    return TrainJob(
-        folder=folder,
-        model=ModelSpec(config, manifest.inputs, manifest.classes),
-        training=TrainingConfig(epochs=_WARM_EPOCHS + 2, batch_size=batch_size, learning_rate=1e-4),
-        seed=0,
-        splits=("train",),
-        objective=Objective(),
-        alpha=0.0,
-        temperature=1.0,
-        data=DataConfig(),
-        keep_best=False,
-    )
+    training = TrainingConfig(epochs=_WARM_EPOCHS + 2, batch_size=batch_size, learning_rate=1e-4)
+    return cross_encoder_job(folder, size.layers, size.width, manifest, training)
 
 
 def _on_workers(workers: int, run: RunDirectory, size: Size, manifest: Manifest) -> float:
