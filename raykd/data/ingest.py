@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from raykd.config import BUILT_IN_SOURCES, DataConfig
 from raykd.data import external, groups
 from raykd.data.checks import Quarantine
 from raykd.data.classes import count_classes
+from raykd.data.deal import LEFT_OUT, Dealt, deal_rows, split
 from raykd.data.encoding import InputSpec, encode_rows, train_tokenizer
 from raykd.data.failures import one_line_errors
 from raykd.data.presets import load_tokenizer, special_ids
@@ -26,10 +26,8 @@ from raykd.data.shards import SPLITS, Manifest, Shard, hash_ids, write_table
 from raykd.data.sources import read_source
 from raykd.data.sources.labels import number_names
 from raykd.data.sources.locate import twice
-from raykd.data.stratify import held_out
 from raykd.errors import InputError
 
-LEFT_OUT = -1
 _IN_MEMORY_BYTES = 1 << 30  # Below this, sorting in one process beats starting Ray's shuffle workers.
 
 
@@ -60,13 +58,13 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
     classes = count_classes(index, scores, class_names, data)
     if "group" in columns:
         groups.check_ranked(classes)
-    rows_of = _split(index, data, seed)
+    rows_of = split(index, data, seed)
     external.check_rows(rows_of, index, scores, data.source)
     tokenizer = _tokenizer(raw, data, columns) if "text_0" in columns else None
     if data.repaired:
         raw, index = _with_repaired(raw, index, rows_of, data, seed, tasks)
         scores = {name: np.append(widths, np.zeros(data.repaired, widths.dtype)) for name, widths in scores.items()}
-    dealt = _deal(index, rows_of, data)
+    dealt = deal_rows(index, rows_of, data)
     writer = _ShardWriter(run, dealt.places, None if tokenizer is None else tokenizer.to_str(), data, teachers)
     sharded = _in_shards(raw, dealt, tasks)
     if raw.size_bytes() <= _IN_MEMORY_BYTES:
@@ -117,74 +115,6 @@ def _index(
         places = twice(data, int(ids[again[0]]))
         raise InputError(f"example_id {ids[again[0]]} stands in {places}; expected unique ids; drop one of the rows")
     return index
-
-
-@dataclass(frozen=True)
-class Dealt:
-    """The shard number of every row (or `LEFT_OUT`), and the place (split, index) of every shard."""
-
-    example_id: NDArray[np.int64]  # ascending
-    shard: NDArray[np.int32]
-    places: tuple[tuple[str, int], ...]
-
-
-def deal(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> Dealt:
-    """Deal rows to splits and shards, pseudo-randomly but the same way every time.
-
-    Args: index: `example_id` ascending, `label`, and `split` where the source comes split, of equal lengths.
-    Returns: every split's rows in equally full shards (to one row), their number a multiple of `data.streams`.
-    Raises: InputError when a labelled split would be empty.
-    """
-    return _deal(index, _split(index, data, seed), data)
-
-
-def _deal(index: dict[str, NDArray[Any]], rows_of: dict[str, NDArray[np.int64]], data: DataConfig) -> Dealt:
-    shard = np.full(len(index["label"]), LEFT_OUT, np.int32)
-    places: list[tuple[str, int]] = []
-    for split in SPLITS:
-        rows = rows_of[split]
-        if not len(rows):
-            if split != "unlabelled":
-                raise InputError(
-                    f"data.source {data.source}: none of its {len(shard)} rows is left for the {split} split; give "
-                    "more rows or change data.validation, data.test or data.labelled"
-                )
-            continue
-        rounds = -(-len(rows) // (data.shard_rows * data.streams))
-        for number, piece in enumerate(np.array_split(rows, rounds * data.streams)):
-            shard[piece] = len(places)
-            places.append((split, number))
-    return Dealt(index["example_id"], shard, tuple(places))
-
-
-def _split(index: dict[str, NDArray[Any]], data: DataConfig, seed: int) -> dict[str, NDArray[np.int64]]:
-    labels = index["label"]
-    splits = index.get("split", np.full(len(labels), "train", object))
-    shuffled = np.random.default_rng([seed, 0x5EED]).permutation(len(labels))
-    rows_of = {split: shuffled[splits[shuffled] == split] for split in SPLITS}
-    total = int(_known(labels[rows_of["train"]]).sum())
-    for split, share in (("validation", data.validation), ("test", data.test)):
-        if not len(rows_of[split]):
-            known = _known(labels[rows_of["train"]])
-            if "group" in index:
-                taken = groups.held_out(rows_of["train"], index["group"], known, round(share * total))
-            else:
-                candidates = np.flatnonzero(known)
-                taken = candidates[held_out(labels[rows_of["train"]][candidates], round(share * total), data.stratify)]
-            rows_of[split], rows_of["train"] = rows_of["train"][taken], np.delete(rows_of["train"], taken)
-    known = _known(labels[rows_of["train"]])
-    labelled, unlabelled = rows_of["train"][known], rows_of["train"][~known]
-    kept = len(labelled) if data.labelled is None else data.labelled
-    rows_of["train"] = labelled[:kept]
-    pool = np.concatenate([rows_of["unlabelled"], labelled[kept:], unlabelled])
-    rows_of["unlabelled"] = pool[: data.unlabelled]
-    return rows_of
-
-
-def _known(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Rows to learn from and measure on: those with a label, or all where external teachers' scores stand in for it."""
-    known: NDArray[np.bool_] = labels >= 0
-    return known if known.any() else ~known
 
 
 def _with_repaired(

@@ -9,8 +9,9 @@ import pytest
 
 from raykd.artifacts import RunDirectory
 from raykd.config import Columns, DataConfig
+from raykd.data.deal import deal
 from raykd.data.groups import check_ranked, held_out, numbers_of
-from raykd.data.ingest import deal, ingest
+from raykd.data.ingest import ingest
 from raykd.data.reader import Reader
 from raykd.data.shards import SPLITS
 from raykd.errors import InputError
