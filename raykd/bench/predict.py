@@ -26,7 +26,7 @@ from raykd.export.verify import batch, validation_rows, written_out
 
 _SECONDS = 0.5  # of a turn, at least
 _TRIAL_SECONDS = 0.2  # of each batch size, at least
-_BATCHES = (32, 64, 128, 256)  # rows
+_BATCHES = (32, 64, 128, 256, 512, 1024)  # rows
 _RAW, _ENCODED, _ONE_BY_ONE = "from texts", "from inputs", "students one by one"
 
 Rates = dict[str, list[float]]
@@ -129,9 +129,11 @@ def _saved(servable: Servable, path: Path) -> Any:
 
 def _ways(model: Any, servable: Servable, run: RunDirectory) -> dict[str, Case]:
     rows = validation_rows(run, read_manifest(run))
-    ways: dict[str, Case] = {_ENCODED: _case(model, "serve", batch(rows, servable.inputs, 0))}
+    ways: dict[str, Case] = {_ENCODED: _case(model, "serve", batch(rows, servable.inputs, 0, _BATCHES[-1]))}
     if servable.tokenizer is not None:
-        ways[_RAW] = _case(model, "serve_texts", *written_out(servable.tokenizer, rows, len(servable.fields)))
+        ways[_RAW] = _case(
+            model, "serve_texts", *written_out(servable.tokenizer, rows, len(servable.fields), _BATCHES[-1])
+        )
     return ways
 
 

@@ -118,10 +118,10 @@ def verify(
     return measured
 
 
-def written_out(tokenizer: str, rows: Arrays, texts: int) -> list[list[str]]:
+def written_out(tokenizer: str, rows: Arrays, texts: int, size: int = _BATCH) -> list[list[str]]:
     """Texts that a batch of rows' ids stand for, one list for each of the fields; not those that were ingested."""
     decoder = Tokenizer.from_str(tokenizer)
-    ids = rows["inputs"][:_BATCH].tolist()
+    ids = rows["inputs"][:size].tolist()
     parts = [decoder.decode_batch(_between_separators(row, texts)) for row in ids]
     return [[part[place] for part in parts] for place in range(texts)]
 
@@ -154,9 +154,9 @@ def format_percent(share: float) -> str:
     return f"{100 * share:g} points"
 
 
-def batch(rows: Arrays, inputs: InputSpec, start: int) -> NDArray[Any]:
-    """Inputs [B, L] of up to 256 rows from `start` on, as wide as the longest needs."""
-    chosen = slice(start, start + _BATCH)
+def batch(rows: Arrays, inputs: InputSpec, start: int, size: int = _BATCH) -> NDArray[Any]:
+    """Inputs [B, L] of up to `size` rows from `start` on, as wide as the longest needs."""
+    chosen = slice(start, start + size)
     values: NDArray[Any] = rows["inputs"][chosen, : inputs.width(int(rows["lengths"][chosen].max()))]
     return values
 
