@@ -81,7 +81,9 @@ def test_a_pool_that_the_external_teacher_has_not_scored_is_for_the_trained_ones
     rng = np.random.default_rng(3)
     unscored = {"x": list(rng.normal(size=(96, 6)).astype(np.float32)), "p": pa.array([None] * 96, pa.float32())}
     pq.write_table(pa.table(unscored), tmp_path / "unlabelled.parquet")
-    with pytest.raises(InputError, match=r"web has no score for the 96 rows of the unlabelled split.*distill\.external: false"):
+    with pytest.raises(
+        InputError, match=r"web has no score for the 96 rows of the unlabelled split.*distill\.external: false"
+    ):
         run(_config(tmp_path, "a", recipes=["many_on_one"]))
     config = _config(tmp_path, "a", recipes=["many_on_one"], external=False)
     models = _models(run(config))
