@@ -5,11 +5,14 @@ import platform
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from raykd.config import Config
 
 app = typer.Typer(help="Measure speeds on this machine, beside what to compare them with.", no_args_is_help=True)
 
@@ -92,14 +95,8 @@ def padding(
 
     quiet()  # Before TensorFlow is imported.
     from raykd.bench.padding import measure, summary
-    from raykd.cluster import connect
-    from raykd.loading import load_config
-    from raykd.train.strategy import use_threads
 
-    job = load_config(config, set_ or [])
-    with connect(None, verbose=False) as cluster:
-        use_threads(cluster.cpus)
-        rates = measure(job, repeats, cluster.cpus, _show_rate("examples/s"))
+    rates = _of_a_teacher(measure, config, set_, repeats, "examples/s")
     _conclude(summary(rates), "examples/s")
     _write(json_, "padding", {"examples_per_second": rates, "summary": summary(rates)})
 
@@ -113,20 +110,14 @@ def scoring(
 ) -> None:
     """Rows per second that the first teacher scores, beside Keras's `model.predict`.
 
-    Example: `raykd bench scoring quickstart --set data.max_length=256 --set data.bucket=32`
+    Example: `raykd bench scoring quickstart --set data.bucket=16 --set data.unlabelled=2000`
     """
     from raykd.quiet import quiet
 
     quiet()  # Before TensorFlow is imported.
     from raykd.bench.scoring import measure, summary
-    from raykd.cluster import connect
-    from raykd.loading import load_config
-    from raykd.train.strategy import use_threads
 
-    job = load_config(config, set_ or [])
-    with connect(None, verbose=False) as cluster:
-        use_threads(cluster.cpus)
-        rates = measure(job, repeats, cluster.cpus, _show_rate("rows/s"))
+    rates = _of_a_teacher(measure, config, set_, repeats, "rows/s")
     _conclude(summary(rates), "rows/s")
     _write(json_, "scoring", {"rows_per_second": rates, "summary": summary(rates)})
 
@@ -242,6 +233,24 @@ def all_(
     if failed:
         console.print(f"failed: {'; '.join(' '.join(one) for one in failed)}", style="red", highlight=False)
         raise typer.Exit(1)
+
+
+def _of_a_teacher(
+    measure: Callable[["Config", int, int, Callable[[str, float], None]], dict[str, list[float]]],
+    config: str,
+    settings: list[str] | None,
+    repeats: int,
+    unit: str,
+) -> dict[str, list[float]]:
+    """Rates of a benchmark of a configuration's first teacher, on every core."""
+    from raykd.cluster import connect
+    from raykd.loading import load_config
+    from raykd.train.strategy import use_threads
+
+    job = load_config(config, settings or [])
+    with connect(None, verbose=False) as cluster:
+        use_threads(cluster.cpus)
+        return measure(job, repeats, cluster.cpus, _show_rate(unit))
 
 
 def _show_rate(unit: str, digits: int = 1) -> Callable[[str, float], None]:

@@ -80,7 +80,7 @@ Case = Callable[[int], Batches]
 
 def _at_its_best(of_size: Case) -> Batches:
     """Batches of the size that is predicted at the highest rate."""
-    tried = {of_size(most)[0]: of_size(most)[1] for most in _BATCHES}
+    tried = dict(map(of_size, _BATCHES))  # by rows: there may be fewer than a size asks for
     return max(tried.items(), key=lambda one: one[0] / _seconds(one[1], _TRIAL_SECONDS))
 
 
@@ -142,9 +142,8 @@ def _case(model: Any, endpoint: str, *columns: Any) -> Case:
 
     def of_size(most: int) -> Batches:
         arguments = [tf.constant(column[:most]) for column in columns]
-        return int(arguments[0].shape[0]), lambda: _finish(
-            getattr(model, endpoint)(*arguments)
-        )  # The model must stay: its variables go with it.
+        # The model itself must stay: its variables go with it.
+        return int(arguments[0].shape[0]), lambda: _finish(getattr(model, endpoint)(*arguments))
 
     return of_size
 

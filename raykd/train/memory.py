@@ -16,8 +16,9 @@ _FROM_HEAP = 32 << 20  # bytes: the most that glibc allows; larger buffers alway
 def keep_freed_memory() -> None:
     """Keep what is freed for later buffers, in this process and from now on.
 
-    Call it once an iterator of tf.data has been made: making a process's first one sets TensorFlow's own thresholds
-    (128 kB), with which each buffer of a step is new pages. Elsewhere than on glibc nothing is changed.
+    Call it once the feed's iterator has been made: with a process's first one over a Python generator, TensorFlow sets
+    glibc's mmap threshold to 128 kB, after which every larger buffer is new pages. It does so once. Elsewhere than on
+    glibc nothing is changed.
     """
     if platform.libc_ver()[0] != "glibc":
         return

@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next buffers once a process has made an iterator of tf.data."""
+"""Freed memory is kept for the next buffers, though the feed's iterator has let TensorFlow set it otherwise."""
 
 import platform
 import subprocess
