@@ -14,6 +14,7 @@ from raykd.config import ExportFormat
 from raykd.errors import InputError
 from raykd.export.model import Servable, as_keras
 from raykd.export.wordpiece import text_encoder
+from raykd.models.norm import for_kernels
 
 _ONE = "erfc_one"
 
@@ -27,12 +28,18 @@ def _saved_model(servable: Servable, path: Path) -> None:
     """Signature `serve` takes inputs [B, L]; of texts, `serve_texts` takes the strings [B] themselves."""
     model = as_keras(servable)
     archive = keras.export.ExportArchive()
-    archive.add_endpoint("serve", lambda inputs: model(inputs, training=False), _signature(model))
+
+    def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        with for_kernels():
+            outputs: dict[str, tf.Tensor] = model(inputs, training=False)
+        return outputs
+
+    archive.add_endpoint("serve", serve, _signature(model))
     if servable.tokenizer is not None:
         encode = text_encoder(Tokenizer.from_str(servable.tokenizer), servable.inputs)
         names = [f"text_{place}" for place in range(len(servable.fields))]
         texts = [tf.TensorSpec([None], tf.string, name=name) for name in names]
-        archive.add_endpoint("serve_texts", lambda *columns_B: model(encode(columns_B), training=False), texts)
+        archive.add_endpoint("serve_texts", lambda *columns_B: serve(encode(columns_B)), texts)
     archive.write_out(str(path), verbose=False)
 
 

@@ -3,13 +3,14 @@
 Axes: B batch, L length, W width, H heads, D width per head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from raykd.data.encoding import CLS_ID, PAD_ID, SEP_ID, UNK_ID
+from raykd.models.norm import LayerNorm
 
 MASKED = -3e4  # for padding, before a softmax or a maximum: float16 holds it
 NO_WORDS = (PAD_ID, UNK_ID, CLS_ID, SEP_ID)
@@ -18,6 +19,11 @@ NO_WORDS = (PAD_ID, UNK_ID, CLS_ID, SEP_ID)
 def _initializer() -> keras.initializers.Initializer:
     """BERT's; a new one for each weight, since an initializer repeats the values of its seed."""
     return keras.initializers.TruncatedNormal(stddev=0.02)
+
+
+def _gelu(states: Any) -> Any:
+    """The tanh form: exact GELU becomes Erfc in ONNX, which onnxruntime refuses."""
+    return ops.gelu(states, approximate=True)
 
 
 def segments(ids_BL: Any, pad_id: int = PAD_ID, sep_id: int = SEP_ID) -> Any:
@@ -64,7 +70,7 @@ class TextEmbedding(keras.layers.Layer):
         # Larger than the words at first: what both texts share tells more than any word does alone.
         loud = keras.initializers.TruncatedNormal(stddev=0.2)
         self.marks = self.add_weight(shape=(4, self.width), initializer=loud, name="marks")
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-6)
+        self.norm = LayerNorm(epsilon=1e-6)
         self.norm.build((None, None, self.width))
 
     def call(self, ids_BL: Any) -> Any:
@@ -98,11 +104,12 @@ class TransformerBlock(keras.layers.Layer):
     def build(self, states_shape: Any, mask_shape: Any = None) -> None:
         """Create weights and sub-layers."""
         width = states_shape[-1]
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-6)
+        self.attention_norm = LayerNorm(epsilon=1e-6)
         self.query_key_value = keras.layers.Dense(3 * width, kernel_initializer=_initializer())
         self.attention_output = keras.layers.Dense(width, kernel_initializer=_initializer())
-        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-6)
-        self.expand = keras.layers.Dense(4 * width, kernel_initializer=_initializer())
+        self.feed_forward_norm = LayerNorm(epsilon=1e-6)
+        # As an activation of its layer and by that one's name, TensorFlow computes GELU in the matrix product's pass.
+        self.expand = keras.layers.Dense(4 * width, activation=_gelu, kernel_initializer=_initializer())
         self.contract = keras.layers.Dense(width, kernel_initializer=_initializer())
         self.drop = keras.layers.Dropout(self.dropout)
         self.skip = keras.layers.Dropout(self.skipped, noise_shape=(None, 1, 1))  # one draw per row
@@ -117,15 +124,17 @@ class TransformerBlock(keras.layers.Layer):
         """Attend and transform."""
         attended = self._attend(self.attention_norm(states), mask)
         states_BLW = states + self.skip(self.drop(attended, training=training), training=training)
-        hidden = self._flat(self.expand, self.feed_forward_norm(states_BLW))
-        # The tanh form: exact GELU becomes Erfc in ONNX, which onnxruntime refuses.
-        hidden = self._flat(self.contract, ops.gelu(hidden, approximate=True))
+        hidden = self._flat(self._feed_forward, self.feed_forward_norm(states_BLW))
         return states_BLW + self.skip(self.drop(hidden, training=training), training=training)
 
-    def _flat(self, layer: keras.layers.Layer, states: Any) -> Any:
-        """Apply a dense layer to [B * L, width]: one plain matrix product is faster than a batched one."""
+    def _feed_forward(self, states: Any) -> Any:
+        return self.contract(self.expand(states))
+
+    def _flat(self, layer: Callable[[Any], Any], states: Any) -> Any:
+        """Apply dense layers to [B * L, width]: one plain matrix product is faster than a batched one."""
         batch, length, width = ops.shape(states)[0], ops.shape(states)[1], states.shape[-1]
-        return ops.reshape(layer(ops.reshape(states, (-1, width))), (batch, length, layer.units))
+        outputs = layer(ops.reshape(states, (-1, width)))
+        return ops.reshape(outputs, (batch, length, outputs.shape[-1]))
 
     def attention_of(self, states: Any) -> Any:
         """Query, key and value that the block makes of its input [B, L, W], unscaled: [3, B, H, L, D]."""
@@ -157,4 +166,4 @@ def encode(inputs: Any, embedding: TextEmbedding, blocks: list[TransformerBlock]
     states = embedding(inputs)
     for block in blocks:
         states = block(states, mask)
-    return keras.layers.LayerNormalization(epsilon=1e-6)(states)
+    return LayerNorm(epsilon=1e-6)(states)

@@ -4,6 +4,7 @@ Axes: B batch, K heads, C classes.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from raykd.data.shards import Arrays
 from raykd.models.build import ModelSpec, build
+from raykd.models.norm import for_kernels
 
 BATCH = 256
 
@@ -22,6 +24,7 @@ class _Graph:
     """A model as a function of its weights: compiled once per process, whatever weights it is given."""
 
     def __init__(self, spec: ModelSpec, jit_compile: bool) -> None:
+        self._jit_compile = jit_compile
         self._model = build(spec, seed=0)
         place = {id(variable): i for i, variable in enumerate(self._model.variables)}
         self._trainable = [place[id(variable)] for variable in self._model.trainable_variables]
@@ -36,7 +39,8 @@ class _Graph:
     def _forward(self, weights: Sequence[tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
         trainable = [weights[i] for i in self._trainable]
         others = [weights[i] for i in self._others]
-        logits_BKC, _ = self._model.stateless_call(trainable, others, inputs, training=False)
+        with nullcontext() if self._jit_compile else for_kernels():
+            logits_BKC, _ = self._model.stateless_call(trainable, others, inputs, training=False)
         return logits_BKC
 
 
