@@ -23,6 +23,9 @@ from raykd.schedule import Step, covered_seconds, phases, unfinished
 
 _SCHEMA = 1  # of evaluation.json
 
+LAST = {"teachers": "teachers", "score": "logits", "distill": "students", "evaluate": EVALUATION}
+"""The steps that each part of the job, a function here, leads up to."""
+
 Facts = dict[str, Any]
 Times = list[tuple[Step, float, float]]
 
@@ -43,17 +46,17 @@ def teachers(config: Config, *, address: str | None = None, verbose: bool = Fals
 
     Returns: what is known of each of these steps: rows, seconds, the validation accuracy.
     """
-    return _up_to("teachers", config, address, verbose)
+    return _up_to(LAST["teachers"], config, address, verbose)
 
 
 def score(config: Config, *, address: str | None = None, verbose: bool = False) -> dict[str, Facts]:
     """Write every teacher's logits; args and returns as `teachers`."""
-    return _up_to("logits", config, address, verbose)
+    return _up_to(LAST["score"], config, address, verbose)
 
 
 def distill(config: Config, *, address: str | None = None, verbose: bool = False) -> dict[str, Facts]:
     """Train every recipe's students; args and returns as `teachers`."""
-    return _up_to("students", config, address, verbose)
+    return _up_to(LAST["distill"], config, address, verbose)
 
 
 def evaluate(config: Config, *, address: str | None = None, verbose: bool = False) -> Facts:

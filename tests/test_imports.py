@@ -38,7 +38,14 @@ def test_imports_point_backwards() -> None:
     assert forward == []
 
 
-def test_import_raykd_loads_neither_tensorflow_nor_ray() -> None:
-    code = "import sys, raykd, raykd.cli; print({'tensorflow', 'ray', 'keras'} & set(sys.modules))"
+def test_the_command_answers_before_anything_large_is_loaded() -> None:
+    large = "{'tensorflow', 'ray', 'keras', 'pyarrow', 'numpy', 'pydantic'}"
+    code = f"import sys, raykd, raykd.cli; print({large} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_configurations_load_neither_tensorflow_nor_ray() -> None:
+    code = "import sys, raykd; raykd.load_config('digits'); print({'tensorflow', 'ray', 'keras'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

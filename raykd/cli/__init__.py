@@ -5,8 +5,6 @@ import sys
 import typer
 from rich.console import Console as Terminal
 
-from raykd import pipeline
-from raykd.artifacts import EVALUATION
 from raykd.bench.cli import app as bench
 from raykd.cli.finished import export, predict, report, serve
 from raykd.cli.job import part, run, sweep
@@ -28,10 +26,10 @@ def _root() -> None:
 
 app.command()(run)
 app.command()(sweep)
-app.command("teachers")(part(pipeline.teachers, "teachers", "Train the teachers"))
-app.command("score")(part(pipeline.score, "logits", "Write every teacher's logits"))
-app.command("distill")(part(pipeline.distill, "students", "Train every recipe's students"))
-app.command("evaluate")(part(pipeline.evaluate, EVALUATION, "Measure every model on the test split"))
+app.command("teachers")(part("teachers", "Train the teachers"))
+app.command("score")(part("score", "Write every teacher's logits"))
+app.command("distill")(part("distill", "Train every recipe's students"))
+app.command("evaluate")(part("evaluate", "Measure every model on the test split"))
 app.command()(predict)
 app.command()(report)
 app.command()(export)

@@ -1,14 +1,15 @@
 """Commands over a finished run: predict, report, export, serve."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console as Terminal
 
-from raykd import pipeline
 from raykd.cli.options import Address, Model, Run, Set, StoragePath, Verbose
-from raykd.config import Config
+
+if TYPE_CHECKING:
+    from raykd.config import Config
 
 
 def predict(
@@ -105,6 +106,7 @@ def export(
 
     - `raykd export ~/raykd_results/digits --model ensemble/many_on_many --format saved_model,onnx,litert`
     """
+    from raykd import pipeline
     from raykd.console import show_exports
     from raykd.export.choice import chosen_name, export_folder
     from raykd.export.source import open_run
@@ -152,7 +154,7 @@ def serve(
     serving.serve(directory, chosen_name(config), settings, host, port, verbose=verbose)
 
 
-def _exporting(config: Config, model: str | None, formats: list[str] | None, licence: str | None) -> Config:
+def _exporting(config: "Config", model: str | None, formats: list[str] | None, licence: str | None) -> "Config":
     """The configuration with what the command names in its export section; a SavedModel by default."""
     from raykd.loading import parse_config
 

@@ -1,12 +1,10 @@
 """Commands that do the job, or a part of it: run, sweep, and one for each part."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from raykd import pipeline
-from raykd.artifacts import SWEEP
 from raykd.cli.options import Address, DryRun, Name, Set, Source, StoragePath, Verbose, load
 from raykd.errors import InputError
 
@@ -42,6 +40,8 @@ def run(
 
         show_seeds(run_seeds(loaded, _parse_seeds(seeds), address=address, verbose=verbose))
     else:
+        from raykd import pipeline
+
         pipeline.run(loaded, address=address, verbose=verbose)
 
 
@@ -69,6 +69,8 @@ def sweep(
 
     - `raykd run mine.yaml --set sweep.enabled=true` goes on to the students
     """
+    from raykd import pipeline
+    from raykd.artifacts import SWEEP
     from raykd.console import show_plan
     from raykd.preview import preview
 
@@ -89,8 +91,8 @@ def _parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def part(do: Callable[..., Any], last: str, purpose: str) -> Callable[..., None]:
-    """A command that does a part of the job, up to `last` as `raykd.plan.plan_of` has it."""
+def part(name_of_part: str, purpose: str) -> Callable[..., None]:
+    """A command that does a part of the job: the function of this name in `raykd.pipeline`."""
 
     def command(
         config: Source = "quickstart",
@@ -101,14 +103,15 @@ def part(do: Callable[..., Any], last: str, purpose: str) -> Callable[..., None]
         dry_run: DryRun = False,
         verbose: Verbose = False,
     ) -> None:
+        from raykd import pipeline
         from raykd.console import show_plan
         from raykd.preview import preview
 
         loaded = load(config, set_, name, storage_path)
         if dry_run:
-            show_plan(preview(loaded, last=last))
+            show_plan(preview(loaded, last=pipeline.LAST[name_of_part]))
         else:
-            do(loaded, address=address, verbose=verbose)
+            getattr(pipeline, name_of_part)(loaded, address=address, verbose=verbose)
 
     command.__doc__ = f"{purpose}, and do what is missing of the steps before; `raykd run` goes on to the end."
     return command

@@ -1,10 +1,11 @@
 """Arguments and options that several commands have."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raykd.config import Config
+if TYPE_CHECKING:
+    from raykd.config import Config
 
 Source = Annotated[
     str,
@@ -25,7 +26,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show steps and work, do
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show Ray's and TensorFlow's own messages too.")]
 
 
-def load(source: str, set_: list[str] | None, name: str | None, storage_path: str | None) -> Config:
+def load(source: str, set_: list[str] | None, name: str | None, storage_path: str | None) -> "Config":
     """The configuration that a command names, with its options in it. Raises: InputError."""
     from raykd.loading import load_config
 

@@ -7,10 +7,7 @@ from rich.console import Console as Terminal
 from rich.markup import escape
 
 from raykd.cli.options import Address
-from raykd.config import Config
 from raykd.errors import InputError
-
-STORAGE_PATH = str(Config.model_fields["storage_path"].default)
 
 
 def init(
@@ -35,7 +32,9 @@ def init(
 
 
 def doctor(
-    storage_path: Annotated[str, typer.Option(help="Folder or URI that is to hold run directories.")] = STORAGE_PATH,
+    storage_path: Annotated[
+        str | None, typer.Option(help="Folder or URI that is to hold run directories; default: ~/raykd_results.")
+    ] = None,
     address: Address = None,
 ) -> None:
     """Check packages, devices, memory, the storage path and Ray; each failing line with its remedy. Exit code 1 if any.
@@ -46,10 +45,11 @@ def doctor(
 
     - `raykd doctor --address auto --storage-path /shared/runs`
     """
+    from raykd.config import Config
     from raykd.doctor import examine
 
     failed = 0
-    for finding in examine(storage_path, address):
+    for finding in examine(storage_path or Config.model_fields["storage_path"].default, address):
         failed += finding.ok is False
         mark = {True: "[green]ok[/]  ", False: "[red]fail[/]", None: "    "}[finding.ok]
         text = escape(f"{finding.subject}: {finding.found}" + (f"; {finding.remedy}" if finding.ok is False else ""))

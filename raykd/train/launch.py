@@ -17,6 +17,7 @@ from raykd.artifacts import RunDirectory
 from raykd.config import ScalingConfig
 from raykd.data.shards import read_manifest
 from raykd.errors import InputError
+from raykd.train.cores import keep_to_own_cores
 from raykd.train.job import Report, TrainJob
 from raykd.train.strategy import Place, strategy_named, use_threads
 
@@ -120,10 +121,12 @@ class _Work:
     def __call__(self) -> None:
         if self.failure.told():
             return
-        use_threads(self.scaling.cpus_per_worker)
+        context = ray.train.get_context()
+        cores = self.scaling.cpus_per_worker
+        keep_to_own_cores(context.get_local_rank(), context.get_local_world_size(), cores)
+        use_threads(cores)
         from raykd.train.loop import train
 
-        context = ray.train.get_context()
         rank = context.get_world_rank()
         place = Place(strategy_named(self.scaling.strategy), rank, context.get_world_size())
         place = replace(place, published=_Publisher(self.run, place))
