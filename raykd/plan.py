@@ -185,7 +185,7 @@ def _score(config: Config, name: str, run: RunDirectory, report: Any, part: tupl
 
     teacher = config.teacher(name)
     spec = model_spec(teacher.model, read_manifest(run))
-    return score(name, teacher_folder(name), spec, teacher.training.jit_compile, run, report, part)
+    return score(name, teacher_folder(name), spec, run, report, part)
 
 
 def _sweep(config: Config, run: RunDirectory, report: Any) -> Facts:
@@ -213,8 +213,7 @@ def _score_round(config: Config, one: Round, run: RunDirectory, report: Any, par
     from raykd.distill.stages import round_spec
 
     config = chosen(config, run) if _rounds_follow_sweep(config) else config
-    compiled = config.distill.noisy_student.training.jit_compile
-    return score(one.store, one.folder, round_spec(config, read_manifest(run)), compiled, run, report, part)
+    return score(one.store, one.folder, round_spec(config, read_manifest(run)), run, report, part)
 
 
 def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:

@@ -49,7 +49,7 @@ def test_questions_are_ranked(local_ray: None, tmp_path: Path) -> None:
     manifest = read_manifest(directory)
     shards = list(Reader(directory, manifest.of("test"), manifest.inputs).all())
     rows = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
-    predictor = Predictor(model_spec(config.teachers[0].model, manifest), load_weights(directory, "teachers/a"), False)
+    predictor = Predictor(model_spec(config.teachers[0].model, manifest), load_weights(directory, "teachers/a"))
     scores = probabilities_of(predictor.logits(rows))[:, 1]
     own = [rows["group"] == group for group in np.unique(rows["group"])]
     expected = [average_precision_score(rows["label"][of], scores[of]) for of in own if rows["label"][of].any()]

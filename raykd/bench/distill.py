@@ -157,7 +157,7 @@ def _score(subject: Subject, size: Size) -> dict[str, float]:
     for name in subject.teachers:
         subject.run.delete_folder(logits_folder(name))
         begun = time.perf_counter()
-        score(name, teacher_folder(name), subject.teacher, subject.case.xla, subject.run, _ignore)
+        score(name, teacher_folder(name), subject.teacher, subject.run, _ignore)
         seconds.append(time.perf_counter() - begun)
     return {f"{SCORING}/{count}": sum(seconds[:count]) for count in size.teachers}
 

@@ -85,7 +85,7 @@ def _ours(config: Config, run: RunDirectory, manifest: Manifest) -> int:
     if not run.exists(weights):
         save_weights(run, weights, values_of(build(spec, config.seed).variables))
     run.delete_folder(logits_folder(teacher.name))
-    found = score(teacher.name, weights, spec, teacher.training.jit_compile, run, lambda _: None)
+    found = score(teacher.name, weights, spec, run, lambda _: None)
     rows: int = found["rows"]
     return rows
 

@@ -32,7 +32,6 @@ def score(
     teacher: str,
     weights: str,
     spec: ModelSpec,
-    jit_compile: bool,
     run: RunDirectory,
     report: Report,
     part: tuple[int, int] = (0, 1),
@@ -47,7 +46,7 @@ def score(
     begun, rows = time.perf_counter(), 0
     reader = Reader(run, manifest.of(*SCORED_SPLITS), manifest.inputs)
     missing = [position for position in missing_shards(run, teacher, manifest) if position % part[1] == part[0]]
-    predictor = Predictor(spec, load_weights(run, weights), jit_compile)
+    predictor = Predictor(spec, load_weights(run, weights))
     for count, position in enumerate(missing, start=1):
         arrays = reader.read(position)
         logits = predictor.logits(arrays)[:, 0]

@@ -89,8 +89,8 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     folders = sorted({folder for line in lines for folder in line.members if folder not in outside})
     specs = {folder: spec_of(config, folder, manifest) for folder in folders}
     predictors, predictions = {}, dict(outside)
-    for count, (folder, (spec, jit_compile)) in enumerate(specs.items(), start=1):
-        predictors[folder] = Predictor(spec, load_weights(run, folder), jit_compile)
+    for count, (folder, spec) in enumerate(specs.items(), start=1):
+        predictors[folder] = Predictor(spec, load_weights(run, folder))
         predictions[folder] = probabilities_of(predictors[folder].logits(rows))
         report({"folder": EVALUATION, "share": 0.5 * count / len(folders)})
     weights = {line.name: member_weights_of(line, config, predictors, run, manifest) for line in lines}
@@ -215,16 +215,16 @@ def _ratio(figure: str, model: dict[str, Any], other: dict[str, Any]) -> float |
     return float(model[figure] / other[figure])
 
 
-def spec_of(config: Config, folder: str, manifest: Manifest) -> tuple[ModelSpec, bool]:
-    """The model in a folder of the run, and whether XLA compiles it."""
+def spec_of(config: Config, folder: str, manifest: Manifest) -> ModelSpec:
+    """The model in a folder of the run."""
     for teacher in config.teachers:
         if folder == teacher_folder(teacher.name):
-            return model_spec(teacher.model, manifest), teacher.training.jit_compile
+            return model_spec(teacher.model, manifest)
     if folder in {one.folder for one in rounds(config)}:
-        return round_spec(config, manifest), config.distill.noisy_student.training.jit_compile
+        return round_spec(config, manifest)
     trained = students(config.distill.recipes, config.teacher_names)
     [student] = [student for student in trained if student.folder == folder]
-    return student_spec(config, student, manifest), config.student.training.jit_compile
+    return student_spec(config, student, manifest)
 
 
 def _timing_batch(rows: Arrays, manifest: Manifest) -> Any:

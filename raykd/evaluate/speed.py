@@ -60,7 +60,7 @@ def seconds_per_batch(member: Predictor, batch: NDArray[Any]) -> dict[int, float
 
 
 def other_batches() -> tuple[int, ...]:
-    """Batch sizes tried beside the common one. Each has to be compiled, so there are few."""
+    """Batch sizes tried beside the common one. Each takes its time, so there are few."""
     return _ON_ACCELERATORS if tf.config.list_logical_devices("GPU") else _ON_PROCESSORS
 
 
@@ -77,16 +77,16 @@ def best_batch(compared: Mapping[int, float], others: Sequence[Mapping[int, floa
 class Clock:
     """Sizes and speeds of models, all on the same rows in this process.
 
-    Args: specs: what each model is, and whether it is compiled, by folder; batch: as `speed` takes it.
+    Args: specs: what each model is, by folder; batch: as `speed` takes it.
     """
 
     def __init__(
-        self, specs: Mapping[str, tuple[ModelSpec, bool]], predictors: Mapping[str, Predictor], batch: NDArray[Any]
+        self, specs: Mapping[str, ModelSpec], predictors: Mapping[str, Predictor], batch: NDArray[Any]
     ) -> None:
         self._specs = specs
         self._predictors = predictors
         self._batch = batch
-        self._seconds: dict[tuple[str, bool], dict[int, float]] = {}
+        self._seconds: dict[str, dict[int, float]] = {}
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -101,15 +101,14 @@ class Clock:
         """Of these models one after the other; None where there is none: an external teacher's are unknown."""
         if not folders:
             return dict.fromkeys(_COSTS)
-        parameters = sum(count_parameters(self._specs[folder][0]) for folder in folders)
+        parameters = sum(count_parameters(self._specs[folder]) for folder in folders)
         timed = speed([self._predictors[folder] for folder in folders], self._batch)
         compared = {len(self._batch): timed["examples_per_second"]}
         best = best_batch(compared, [self._seconds_of(folder) for folder in folders])
         return {"parameters": parameters, "bytes": parameters * _BYTES_PER_PARAMETER, **timed, **best}
 
     def _seconds_of(self, folder: str) -> dict[int, float]:
-        spec, jit_compile = self._specs[folder]
-        key = spec.key, jit_compile
+        key = self._specs[folder].key
         if key not in self._seconds:
             self._seconds[key] = seconds_per_batch(self._predictors[folder], self._batch)
         return self._seconds[key]

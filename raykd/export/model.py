@@ -116,7 +116,7 @@ def predict(servable: Servable, rows: Arrays) -> Floats:
     Args: rows: `inputs` and `lengths`, as `Reader.read` gives them.
     """
     members_MBC = [
-        probabilities_of(Predictor(spec, values, jit_compile=False).logits(rows))
+        probabilities_of(Predictor(spec, values).logits(rows))
         for spec, values in zip(servable.specs, servable.values, strict=True)
     ]
     return tempered(average(members_MBC, servable.weights, servable.space), servable.temperature)

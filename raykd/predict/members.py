@@ -21,7 +21,6 @@ class Member:
 
     folder: str
     spec: ModelSpec
-    jit_compile: bool
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def members_of(config: Config, run: RunDirectory, manifest: Manifest, name: str 
     missing = next((folder for folder in entry.members if not run.exists(f"{folder}/weights.npz")), None)
     if missing is not None:
         raise InputError(f"{run.path(missing)}: not trained yet; finish the run with `raykd run` first")
-    members = tuple(Member(folder, *spec_of(config, folder, manifest)) for folder in entry.members)
+    members = tuple(Member(folder, spec_of(config, folder, manifest)) for folder in entry.members)
     return Members(entry.name, members, _weights(entry, config, run), config.distill.average)
 
 

@@ -28,9 +28,7 @@ class Scorer:
         self._inputs = inputs
         self._weights = members.weights
         self._space = members.space
-        self._predictors = [
-            Predictor(member.spec, load_weights(run, member.folder), member.jit_compile) for member in members.members
-        ]
+        self._predictors = [Predictor(member.spec, load_weights(run, member.folder)) for member in members.members]
         tokens = inputs.kind == "tokens"
         self._tokenizer = Tokenizer.from_str(run.read_bytes(f"{EXAMPLES}/tokenizer.json").decode()) if tokens else None
 

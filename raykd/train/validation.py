@@ -41,7 +41,7 @@ class Validation:
     def _sums(self, weights: Values) -> np.ndarray:
         if not self._rows:
             return np.zeros(3)
-        predictor = Predictor(self._job.model, weights, self._job.training.jit_compile)
+        predictor = Predictor(self._job.model, weights)
         predicted_BC = probabilities_of(predictor.logits(self._rows))
         target_BC = self._target(predicted_BC.shape[1])
         likelihood_B = -(target_BC * np.log(np.maximum(predicted_BC, 1e-12))).sum(axis=-1)

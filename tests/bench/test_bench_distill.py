@@ -82,7 +82,7 @@ def test_both_sides_have_one_loss(run_directory: RunDirectory) -> None:
     """Else they would not do the same work."""
     subject = prepare(TINY, run_directory, rows=64, teachers=2)
     for name in subject.teachers:
-        score(name, f"teachers/{name}", subject.teacher, False, subject.run, lambda event: None)
+        score(name, f"teachers/{name}", subject.teacher, subject.run, lambda event: None)
     rows = rows_of(subject)
     job = subject.job("student", 1, subject.teachers)
     reader = Reader(subject.run, subject.manifest.of("train"), subject.manifest.inputs, job.logits)

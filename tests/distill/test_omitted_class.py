@@ -81,7 +81,7 @@ def predicted(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> dict
     manifest = _write_digits(whole)
     teacher = _job(teacher_folder("a"), [256, 256], 10, 3e-3)
     launch(teacher, whole, _ignore, ScalingConfig())
-    score("a", teacher.folder, teacher.model, False, whole, _ignore)
+    score("a", teacher.folder, teacher.model, whole, _ignore)
     _write_without_a_class(part, whole, manifest)
     students = [
         _job("hard", [64], 15, 5e-3),
@@ -91,7 +91,7 @@ def predicted(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> dict
     found = {}
     for job in students:
         launch(job, part, _ignore, ScalingConfig())
-        predictor = Predictor(job.model, load_weights(part, job.folder), False)
+        predictor = Predictor(job.model, load_weights(part, job.folder))
         found[job.folder] = tuple(_predicted(predictor, whole, manifest, split) for split in ("validation", "test"))
     return found
 

@@ -33,10 +33,10 @@ def test_pairs_short_and_too_long_are_encoded_alike(
     spec = ModelSpec(BiLSTMConfig(type="bilstm", width=4), manifest.inputs, 2, heads=3)
     weights = values_of(build(spec, seed=1).variables)
     save_weights(run_directory, "students/s", weights)
-    members = Members("student/s", (Member("students/s", spec, False),), None, "probabilities")
+    members = Members("student/s", (Member("students/s", spec),), None, "probabilities")
     texts = pa.table({"text_0": [row["query"] for row in rows], "text_1": [row["passage"] for row in rows]})
     found = Scorer(run_directory, members, manifest.inputs, truncation)(texts)
-    predictor = Predictor(spec, weights, False)
+    predictor = Predictor(spec, weights)
     for shard in Reader(run_directory, manifest.shards, manifest.inputs).all():
         expected = probabilities_of(predictor.logits(shard))
         np.testing.assert_allclose(found[shard["example_id"]], expected, atol=1e-6)

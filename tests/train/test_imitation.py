@@ -188,7 +188,7 @@ def test_student_of_all_blocks_that_hardly_trains_predicts_as_its_teacher(
     })  # fmt: skip
     run_directory.finish("teachers/a", "", **train_teacher(config, "a", run_directory, ignore))
     spec = model_spec(config.teachers[0].model, texts)
-    score("a", "teachers/a", spec, False, run_directory, ignore)
+    score("a", "teachers/a", spec, run_directory, ignore)
     train_student(config, Student(MANY_ON_MANY, ("a",)), run_directory, ignore)
     values = load_weights(run_directory, "students/many_on_many/a")
     student = _states(ModelSpec(config.student.model, TOKENS, classes=2), values, attention=False)

@@ -49,7 +49,7 @@ def test_trains_digits_within_a_point_of_one_device(local_ray: None, run_directo
 def _held_out_accuracy(run: RunDirectory, manifest: Manifest, job: TrainJob, folder: str) -> float:
     shards = list(Reader(run, manifest.of("test"), manifest.inputs).all())
     rows = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
-    predictor = Predictor(job.model, load_weights(run, folder), jit_compile=False)
+    predictor = Predictor(job.model, load_weights(run, folder))
     return float((probabilities_of(predictor.logits(rows)).argmax(-1) == rows["label"]).mean())
 
 

@@ -48,7 +48,7 @@ def test_rows_without_a_label_are_measured_against_the_mean_of_the_external_teac
     found = Validation(job, run_directory, changed, Place(strategy_named("one_device"))).measure(weights)
 
     rows = list(Reader(run_directory, changed.of("validation"), changed.inputs).all())
-    predictor = Predictor(job.model, weights, False)
+    predictor = Predictor(job.model, weights)
     predicted_BC = np.concatenate([probabilities_of(predictor.logits(arrays)) for arrays in rows])
     powers_NBC = np.exp(logits_NBC.astype(np.float64))
     mean_BC = (powers_NBC / powers_NBC.sum(axis=2, keepdims=True)).mean(axis=0)
