@@ -30,6 +30,7 @@ EVALUATION = "evaluation"
 FIGURES = f"{EVALUATION}/figures.json"
 TEMPERATURE = "temperature.json"  # in a student's folder: with it, its probabilities are calibrated on validation
 SWEEP = "sweep"
+PROFILE = "profile"
 _WITHOUT_FOLDERS = ("s3", "gcs")  # They have keys alone: a folder would be one more request, and a key of its own.
 
 

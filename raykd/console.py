@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import rich.console
+from rich.console import RenderableType
 from rich.live import Live
 from rich.table import Table
 
@@ -195,6 +196,10 @@ class Console:
             highlight=False,
             soft_wrap=True,
         )
+
+    def below(self, shown: RenderableType) -> None:
+        """Print something more."""
+        self._console.print(shown, highlight=False, soft_wrap=True)
 
 
 def _unknown(models: Sequence[dict[str, Any]]) -> str:

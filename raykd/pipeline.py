@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from raykd.artifacts import EVALUATION, EXAMPLES, MARKER, SWEEP, RunDirectory
+from raykd.artifacts import EVALUATION, EXAMPLES, MARKER, PROFILE, SWEEP, RunDirectory
 from raykd.capacity import check_storage
 from raykd.cluster import Waits, await_room, connect, lanes_for
 from raykd.config import Config
@@ -122,6 +122,8 @@ def _run(config: Config, address: str | None, verbose: bool, *, reports: bool) -
             if reports:
                 _report(config, directory, evaluation)
             console.results(evaluation, directory.path("report.html") if reports else None)
+            if config.scaling.profile and directory.names(PROFILE, ".json"):
+                console.below(_profile(directory))
     return evaluation
 
 
@@ -224,6 +226,12 @@ def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Tim
         "models": models,
         "training_share": covered_seconds([(start, end) for step, start, end in times if step.trains]) / wall,
     }
+
+
+def _profile(run: RunDirectory) -> Any:
+    from raykd.report.profile import write_profile
+
+    return write_profile(run)
 
 
 def _report(config: Config, run: RunDirectory, evaluation: Facts) -> None:

@@ -16,6 +16,9 @@ def run(
     storage_path: StoragePath = None,
     address: Address = None,
     seeds: Annotated[str | None, typer.Option(help="Run once per seed and compare, for example 0,1,2.")] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where each training's time goes, and write TensorBoard traces.")
+    ] = False,
     dry_run: DryRun = False,
     verbose: Verbose = False,
 ) -> None:
@@ -28,11 +31,13 @@ def run(
     - `raykd run digits --set distill.temperature=4 --name digits-t4`
 
     - `raykd run mine.yaml --storage-path /data/runs --seeds 0,1,2`
+
+    - `raykd run mine.yaml --profile` also writes profile/ in the run directory, of the trainings that it does
     """
     from raykd.console import show_plan, show_seeds
     from raykd.preview import preview
 
-    loaded = load(config, set_, name, storage_path)
+    loaded = load(config, [*(set_ or []), *(["scaling.profile=true"] if profile else [])], name, storage_path)
     if dry_run:
         show_plan(preview(loaded))
     elif seeds is not None:

@@ -27,6 +27,9 @@ class ScalingConfig(Section):
     shared_storage: bool = Field(
         False, description="a local storage_path is a folder that every machine of the cluster has mounted (NFS)"
     )
+    profile: bool = Field(
+        False, description="write where each training's time goes to profile/: what `raykd run --profile` sets"
+    )
     max_failures: int = Field(
         3,
         ge=0,

@@ -51,7 +51,7 @@ def _in_process(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
     alone = "one_device" if scaling.strategy == "multi_worker_mirrored" else scaling.strategy
 
     def train_loop(_: dict[str, Any]) -> None:
-        train(job, run, read_manifest(run), Place(strategy_named(alone)), report)
+        train(job, run, read_manifest(run), Place(strategy_named(alone), profiles=scaling.profile), report)
 
     trainer = TensorflowTrainer(
         train_loop,
@@ -128,7 +128,8 @@ class _Work:
         from raykd.train.loop import train
 
         rank = context.get_world_rank()
-        place = Place(strategy_named(self.scaling.strategy), rank, context.get_world_size())
+        profiles = self.scaling.profile and rank == 0
+        place = Place(strategy_named(self.scaling.strategy), rank, context.get_world_size(), profiles=profiles)
         place = replace(place, published=_Publisher(self.run, place))
         report = self.report if rank == 0 else _no_report
         try:

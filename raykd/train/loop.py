@@ -16,6 +16,7 @@ from raykd.train.batches import dataset
 from raykd.train.checkpoint import Checkpoint, Progress, assign, values_of
 from raykd.train.job import Report, TrainJob
 from raykd.train.memory import keep_freed_memory
+from raykd.train.profile import Profile
 from raykd.train.program import Program, Totals, program_for
 from raykd.train.scalars import ScalarLog
 from raykd.train.strategy import Place
@@ -58,6 +59,7 @@ def train(
     """
     if run.exists(f"{job.folder}/history.json"):
         return  # Published, when a worker died or the run was killed before the step was marked done.
+    profile = Profile(run, job.folder, wanted=place.profiles)
     epoch_steps = job.epoch_steps(manifest)
     total_steps = epoch_steps * job.training.epochs
     program = program_for(job, place)
@@ -74,19 +76,24 @@ def train(
         assign(program.optimizer.variables, saved.optimizer, job.folder)
         progress, best = saved.progress, saved.best
     validation = Validation(job, run, manifest, place)
+    take_steps = profile.watched(take_steps)
     with ScalarLog(run, job.folder, writes=place.writes) as log:
         while not _finished(job, progress):
             for _ in _to_end_of_epoch(job, run, take_steps, progress, epoch_steps, report):
-                _save(job, run, program, place, progress, best)
+                with profile.spending("checkpoints"):
+                    _save(job, run, program, place, progress, best)
             record = _end_epoch(progress, epoch_steps)
             values = values_of(program.model.variables)
-            record.update(validation.measure(values))
+            with profile.spending("validation"):
+                record.update(validation.measure(values))
             _note(job, progress, record)
             if progress.best_epoch == len(progress.history) - 1:
                 best = values
             log.write(record)
-            _save(job, run, program, place, progress, best)
+            with profile.spending("checkpoints"):
+                _save(job, run, program, place, progress, best)
             report(_epoch_event(job, progress, epoch_steps))
+    profile.publish()
     if place.writes:
         checkpoints.save_weights(run, job.folder, best)
         if program.imitation is not None:

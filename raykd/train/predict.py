@@ -1,4 +1,4 @@
-"""Prediction with trained weights: logits for rows of any length, in batches of like length.
+"""Prediction with trained weights: logits for rows of any length, in batches of like length and equally many tokens.
 
 Axes: B batch, K heads, C classes.
 """
@@ -14,7 +14,9 @@ from raykd.data.shards import Arrays
 from raykd.models.build import ModelSpec, build
 from raykd.models.norm import for_kernels
 
-BATCH = 256
+BATCH = 256  # rows, where models are compared
+_POSITIONS = 1 << 14  # of a batch: tokens, or rows of features
+_MOST_ROWS = 1024
 
 _GRAPHS: dict[str, "_Graph"] = {}
 
@@ -71,15 +73,17 @@ class Predictor:
 
         Args: rows: `inputs` and `lengths`, as `Reader.read` gives them.
         """
-        order = np.argsort(rows["lengths"], kind="stable")
-        pieces = []
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            width = self._inputs.width(int(rows["lengths"][chosen[-1]]))
+        lengths = rows["lengths"]
+        order = np.argsort(lengths, kind="stable")[::-1]
+        pieces, first = [], 0
+        while first < len(order):
+            width = self._inputs.width(int(lengths[order[first]]))
+            positions = width if self._inputs.kind == "tokens" else 1
+            chosen = order[first : first + max(1, min(_MOST_ROWS, _POSITIONS // positions))]
             pieces.append(self.batch(rows["inputs"][chosen, :width]))
-        sorted_logits = np.concatenate(pieces)
-        logits = np.empty_like(sorted_logits)
-        logits[order] = sorted_logits
+            first += len(chosen)
+        logits = np.empty((len(order), *pieces[0].shape[1:]), np.float32)
+        logits[order] = np.concatenate(pieces)
         return logits
 
 

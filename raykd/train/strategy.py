@@ -19,6 +19,7 @@ class Place:
         published: called after each checkpoint, by every worker.
         updates_per_step: asynchronous updates that make up one step, each of an equal part of the global batch.
         compiles: whether XLA can compile the step here: its variables must be in this process.
+        profiles: whether to find out where the time goes.
     """
 
     strategy: tf.distribute.Strategy
@@ -27,6 +28,7 @@ class Place:
     published: Published | None = None
     updates_per_step: int = 1
     compiles: bool = True
+    profiles: bool = False
 
     @property
     def writes(self) -> bool:
