@@ -48,7 +48,11 @@ class TrainingConfig(Section):
     clip_norm: float = Field(1.0, gt=0, description="largest global norm of the gradient")
     patience: int = Field(2, ge=1, description="stop after so many epochs without a better validation loss")
     steps_per_call: int = Field(16, ge=1, description="most training steps in one call into TensorFlow")
-    jit_compile: bool = Field(True, description="compile the step with XLA: slower to start, then faster")
+    jit_compile: bool | Literal["auto"] = Field(
+        True,
+        description="compile the step with XLA: slower to start, then mostly faster; auto: try both in the first steps "
+        "and go on with the faster (they draw other dropout: runs no longer repeat)",
+    )
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd: without momentum")
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32", description="of activations; weights stay float32; mixed_float16 scales the loss"

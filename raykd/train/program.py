@@ -8,6 +8,7 @@ Axes: B batch of a replica, A of all replicas, K heads, N teachers, C classes.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -17,6 +18,7 @@ from raykd.models.build import build
 from raykd.models.hidden import Hidden
 from raykd.train.batches import trimmed
 from raykd.train.checkpoint import Values, assign, values_of
+from raykd.train.faster import Faster, Steps
 from raykd.train.imitation import Imitation
 from raykd.train.job import TrainJob
 from raykd.train.optimizers import WarmupCosine, compiles, optimizer_of, update
@@ -52,7 +54,7 @@ class Program:
         self._place = place
         self._alone = place.strategy.num_replicas_in_sync == 1
         self._gathers = job.objective.needs_batch and bool(job.logits) and not self._alone
-        compiled = training.jit_compile and place.compiles
+        compiled = bool(training.jit_compile) and place.compiles
         with place.strategy.scope():
             self.model = build(job.model, 0, training.precision)
             self._rate = WarmupCosine()
@@ -64,11 +66,10 @@ class Program:
             self.optimizer.build(self._trained)
         self.variables = [*self.model.variables, *beside]  # A checkpoint holds them all.
         self._fresh_optimizer = values_of(self.optimizer.variables)
-        # Neither a sum over replicas nor the fetching of their rows can be compiled: what is before and after can.
-        self._compiled_gradient = _compiled(self._gradient, compiled and not self._gathers)
         self._compiled_update = _compiled(self._update, compiled and (self._alone or compiles(self.optimizer)))
-        self._compiled_step = _compiled(self._step, compiled and self._alone)
-        self.steps = tf.function(self._steps, autograph=False)
+        self.steps = self._way(compiled)
+        if compiled and training.jit_compile == "auto":
+            self.steps = Faster([self._way(False), self.steps], place.sum_over_workers)
 
     def start(self, job: TrainJob, updates: int, weights: Values) -> None:
         """Set weights, optimizer and the job's own numbers as at the beginning of a training."""
@@ -81,8 +82,16 @@ class Program:
         self._alpha.assign(job.alpha)
         self._temperature.assign(job.temperature)
 
-    def _steps(self, batches: Any, count: tf.Tensor) -> Totals:
-        """`count` steps in one call. Args: batches: a tf.data iterator."""
+    def _way(self, compiled: bool) -> Steps:
+        """Steps whose gradient XLA compiles, or doesn't."""
+        # Neither a sum over replicas nor the fetching of their rows can be compiled: what is before and after can.
+        gradient = _compiled(self._gradient, compiled and not self._gathers)
+        step = _compiled(partial(self._step, gradient), compiled and self._alone)
+        steps: Steps = tf.function(partial(self._steps, step), autograph=False)
+        return steps
+
+    def _steps(self, step_of: Any, batches: Any, count: tf.Tensor) -> Totals:
+        """`count` steps in one call. Args: step_of: a replica's step; batches: a tf.data iterator."""
 
         def one(step: tf.Tensor, so_far: Totals) -> tuple[tf.Tensor, Totals]:
             asked = tf.timestamp()
@@ -90,7 +99,7 @@ class Program:
                 batch = batches.get_next()
             with tf.control_dependencies(tf.nest.flatten(batch)):
                 waited = tf.timestamp() - asked
-            loss, rows = self._everywhere(trimmed(batch))
+            loss, rows = self._everywhere(step_of, trimmed(batch))
             bad = tf.where(tf.logical_or(so_far.bad >= 0, tf.math.is_finite(loss)), so_far.bad, step)
             return step + 1, Totals(so_far.loss + loss, so_far.rows + rows, so_far.waited + waited, bad)
 
@@ -101,20 +110,23 @@ class Program:
         )
         return totals
 
-    def _everywhere(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+    def _everywhere(self, step_of: Any, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """One step in every replica. Returns: loss and rows of all, equal in each of them."""
         if self._augmentation is not None:
             batch = self._augmentation(batch)  # Here a stream's rows are still together, in any strategy.
         strategy = self._place.strategy
-        sums = strategy.run(self._compiled_step, args=(batch,))
+        sums = strategy.run(step_of, args=(batch,))
         loss, rows = (strategy.experimental_local_results(total)[0] for total in sums)
         return loss, rows
 
-    def _step(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        """One update of one replica, from its part of the worker's batch. Returns: loss and rows of all replicas."""
+    def _step(self, gradient: Any, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """One update of one replica, from its part of the worker's batch. Returns: loss and rows of all replicas.
+
+        Args: gradient: `_gradient`, compiled or not.
+        """
         context = tf.distribute.get_replica_context()
         own = int(tf.get_static_value(context.replica_id_in_sync_group)) % self._place.replicas
-        sums = self._compiled_gradient(_part(batch, own, self._place.replicas))
+        sums = gradient(_part(batch, own, self._place.replicas))
         if not self._alone:
             # One message: beside the computation its delay counts, not its length.
             sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
