@@ -87,6 +87,7 @@ class Clock:
         self._predictors = predictors
         self._batch = batch
         self._seconds: dict[str, dict[int, float]] = {}
+        self._parameters: dict[str, int] = {}
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -101,11 +102,17 @@ class Clock:
         """Of these models one after the other; None where there is none: an external teacher's are unknown."""
         if not folders:
             return dict.fromkeys(_COSTS)
-        parameters = sum(count_parameters(self._specs[folder]) for folder in folders)
+        parameters = sum(self._parameters_of(folder) for folder in folders)
         timed = speed([self._predictors[folder] for folder in folders], self._batch)
         compared = {len(self._batch): timed["examples_per_second"]}
         best = best_batch(compared, [self._seconds_of(folder) for folder in folders])
         return {"parameters": parameters, "bytes": parameters * _BYTES_PER_PARAMETER, **timed, **best}
+
+    def _parameters_of(self, folder: str) -> int:
+        spec = self._specs[folder]
+        if spec.key not in self._parameters:
+            self._parameters[spec.key] = count_parameters(spec)
+        return self._parameters[spec.key]
 
     def _seconds_of(self, folder: str) -> dict[int, float]:
         key = self._specs[folder].key
