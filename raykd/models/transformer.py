@@ -35,11 +35,13 @@ def segments(ids_BL: Any, pad_id: int = PAD_ID, sep_id: int = SEP_ID) -> Any:
 
 def matches(ids_BL: Any, segments_BL: Any, no_words: Sequence[int] = NO_WORDS) -> Any:
     """1 where a word also stands in the other text, else 0; int32 [B, L]. Args: no_words: ids that are none."""
-    same_BLL = ops.equal(ids_BL[:, :, None], ids_BL[:, None, :])
-    other_BLL = ops.equal(segments_BL[:, :, None] + segments_BL[:, None, :], 1)  # 0 and 1; padding gives -2 to 0
     word_BL = ops.all(ops.stack([ops.not_equal(ids_BL, other) for other in no_words]), axis=0)
-    found_BL = ops.any(ops.logical_and(same_BLL, other_BLL), axis=2)
-    return ops.cast(ops.logical_and(found_BL, word_BL), "int32")
+    # Of each text its words alone, and what no text has in place of all else: one comparison of all pairs tells.
+    first_BL, second_BL = (
+        ops.where(ops.logical_and(word_BL, ops.equal(segments_BL, text)), ids_BL, -1 - text) for text in (0, 1)
+    )
+    same_BLL = ops.equal(first_BL[:, :, None], second_BL[:, None, :])
+    return ops.cast(ops.logical_or(ops.any(same_BLL, axis=2), ops.any(same_BLL, axis=1)), "int32")
 
 
 @keras.saving.register_keras_serializable(package="raykd")
