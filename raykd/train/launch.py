@@ -17,7 +17,6 @@ from raykd.artifacts import RunDirectory
 from raykd.config import ScalingConfig
 from raykd.data.shards import read_manifest
 from raykd.errors import InputError
-from raykd.train.cores import keep_to_own_cores
 from raykd.train.job import Report, TrainJob
 from raykd.train.strategy import Place, strategy_named, use_threads
 
@@ -121,12 +120,10 @@ class _Work:
     def __call__(self) -> None:
         if self.failure.told():
             return
-        context = ray.train.get_context()
-        cores = self.scaling.cpus_per_worker
-        keep_to_own_cores(context.get_local_rank(), context.get_local_world_size(), cores)
-        use_threads(cores)
+        use_threads(self.scaling.cpus_per_worker)
         from raykd.train.loop import train
 
+        context = ray.train.get_context()
         rank = context.get_world_rank()
         profiles = self.scaling.profile and rank == 0
         place = Place(strategy_named(self.scaling.strategy), rank, context.get_world_size(), profiles=profiles)
