@@ -122,7 +122,7 @@ def _run(config: Config, address: str | None, verbose: bool, *, reports: bool) -
             if reports:
                 _report(config, directory, evaluation)
             console.results(evaluation, directory.path("report.html") if reports else None)
-            if config.scaling.profile and directory.names(PROFILE, ".json"):
+            if config.scaling.profile:
                 console.below(_profile(directory))
     return evaluation
 
@@ -231,6 +231,8 @@ def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Tim
 def _profile(run: RunDirectory) -> Any:
     from raykd.report.profile import write_profile
 
+    if not run.names(PROFILE, ".json"):
+        return "profile: nothing was trained here since it was asked for; delete what is to be trained anew"
     return write_profile(run)
 
 

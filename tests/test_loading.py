@@ -388,3 +388,8 @@ def test_external_teachers_that_can_not_be(data, problem):
     with pytest.raises(InputError) as raised:
         parse_config({**SMALL, "data": {**EXTERNAL, **data}})
     assert problem in str(raised.value)
+
+
+def test_what_parameter_servers_workers_do_is_not_profiled(job: str) -> None:
+    settings = ("scaling.strategy=parameter_server", "scaling.workers=2", "scaling.profile=true")
+    assert "profile doesn't see what workers of strategy parameter_server do; leave it out" in error_of(job, *settings)

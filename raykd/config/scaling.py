@@ -43,6 +43,8 @@ class ScalingConfig(Section):
             raise ValueError(f"at most 1 worker with strategy {self.strategy}; multi_worker_mirrored takes more")
         if self.strategy == "parameter_server" and not (isinstance(self.workers, int) and self.workers):
             raise ValueError(f"a number of workers, 1 or more, with strategy parameter_server; found {self.workers}")
+        if self.profile and self.strategy == "parameter_server":
+            raise ValueError("profile doesn't see what workers of strategy parameter_server do; leave it out")
         if isinstance(self.workers, tuple) and not 1 <= self.workers[0] <= self.workers[1]:
             raise ValueError(f"workers of the form [least, most] with 1 <= least <= most; found {list(self.workers)}")
         return self

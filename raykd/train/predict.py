@@ -24,8 +24,8 @@ _GRAPHS: dict[str, "_Graph"] = {}
 class _Graph:
     """A model as a function of its weights: traced once per process, whatever weights it is given.
 
-    XLA doesn't compile it: TensorFlow's kernels are as fast for small models and faster for large ones, on processors
-    1.2 to 1.6 times, and take any number of rows of any width without being compiled anew.
+    XLA doesn't compile it: TensorFlow's kernels are nearly as fast for small models and faster for large ones, on
+    processors 1.2 to 1.6 times, and take any number of rows of any width without being compiled anew.
     """
 
     def __init__(self, spec: ModelSpec) -> None:

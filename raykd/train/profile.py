@@ -21,6 +21,7 @@ from raykd.train.program import Totals
 
 _TRACED_CALLS = 4  # after the first, which traces and compiles
 _OPERATIONS = 12
+_NODE = re.compile(r"[^:]+:([^: ]+)")  # of a graph: its path and its kind
 _NUMBER = re.compile(r"(\.\d+|_\d+)+$")
 # Frames around operations, and waiting: their own time is none of the computation.
 _FRAMES = re.compile(
@@ -146,6 +147,6 @@ def _own_times(events: Iterable[Any]) -> Iterator[tuple[int, int]]:
 
 def _operation(name: str) -> str:
     """The kind of an operation, or nothing for what is none: TensorFlow says path:kind, XLA kind.number."""
-    path, colon, kind = name.rpartition(":")
-    kind = kind if colon and "/" in path else name
+    node = _NODE.fullmatch(name)
+    kind = node[1] if node else name
     return "" if _FRAMES.search(kind) or " " in kind else _NUMBER.sub("", kind)

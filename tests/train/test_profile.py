@@ -40,11 +40,26 @@ def test_a_profiled_training_tells_where_its_time_went_and_learns_the_same(
 def test_an_operations_time_is_its_own() -> None:
     space = xplane_pb2.XSpace()
     plane = space.planes.add()
-    names = ["dense/MatMul:_MklMatMul", "ThunkExecutor::Execute", "add_fusion.3", "add_fusion.12", "_forward"]
+    names = [
+        "dense/MatMul:_MklMatMul",
+        "ThunkExecutor::Execute",
+        "add_fusion.3",
+        "add_fusion.12",
+        "_forward",
+        "PyFunc:PyFunc",
+    ]
     for number, name in enumerate(names):
         plane.event_metadata[number].name = name
     line = plane.lines.add()
-    events = [(1, 0, 100), (0, 10, 30), (2, 50, 40), (3, 60, 10), (4, 100, 50), (0, 110, 20)]  # name, start, length
+    events = [
+        (1, 0, 100),
+        (0, 10, 30),
+        (2, 50, 40),
+        (3, 60, 10),
+        (4, 100, 50),
+        (0, 110, 20),
+        (5, 200, 90),
+    ]  # name, start, length
     for number, start, length in events:
         line.events.add(metadata_id=number, offset_ps=start * 10**12, duration_ps=length * 10**12)
     assert operations_in(space.SerializeToString()) == [
