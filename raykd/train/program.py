@@ -6,7 +6,6 @@ students and all trials of a sweep run the same compiled step.
 Axes: B batch of a replica, A of all replicas, K heads, N teachers, C classes.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from raykd.train.checkpoint import Values, assign, values_of
 from raykd.train.faster import Faster, Steps
 from raykd.train.imitation import Imitation
 from raykd.train.job import TrainJob
-from raykd.train.optimizers import WarmupCosine, compiles, optimizer_of, update
+from raykd.train.optimizers import WarmupCosine, in_a_row, optimizer_of, update
 from raykd.train.strategy import Place
 
 _PROGRAMS: dict[str, "Program"] = {}
@@ -59,14 +58,13 @@ class Program:
             self.model = build(job.model, 0, training.precision)
             self._rate = WarmupCosine()
             self._alpha, self._temperature = (tf.Variable(1.0, trainable=False) for _ in range(2))
-            self.optimizer = optimizer_of(training, self._rate, compiled=compiled)
             self.imitation = None if job.hidden is None else Imitation(job, self.model)
             beside = [] if self.imitation is None else self.imitation.variables
             self._trained = [*self.model.trainable_variables, *beside]
-            self.optimizer.build(self._trained)
+            self.optimizer = optimizer_of(training, self._rate, self._trained, here=place.compiles)
         self.variables = [*self.model.variables, *beside]  # A checkpoint holds them all.
         self._fresh_optimizer = values_of(self.optimizer.variables)
-        self._compiled_update = _compiled(self._update, compiled and (self._alone or compiles(self.optimizer)))
+        self._compiled_update = _compiled(self._update, compiled and (self._alone or in_a_row(self.optimizer)))
         self.steps = self._way(compiled)
         if compiled and training.jit_compile == "auto":
             self.steps = Faster([self._way(False), self.steps], place.sum_over_workers)
@@ -135,11 +133,8 @@ class Program:
 
     def _update(self, sums: tf.Tensor, own: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Update with what `_gradient` returned, summed over all replicas. Returns: loss and rows."""
-        variables = self._trained
-        *pieces, loss, rows = tf.split(sums, [*(math.prod(variable.shape) for variable in variables), 1, 1])
-        gradients = [tf.reshape(piece, variable.shape) for piece, variable in zip(pieces, variables, strict=True)]
-        update(self.optimizer, gradients, variables, own)
-        return loss[0], rows[0]
+        update(self.optimizer, sums[:-2], self._trained, own)
+        return sums[-2], sums[-1]
 
     def _gradient(self, batch: Batch) -> tf.Tensor:
         """This replica's part of the gradient, then summed loss and rows, as one vector: one sum over the replicas."""
