@@ -72,6 +72,12 @@ def test_retention_and_speedup_are_ratios_to_the_best_teacher(digits_run: Digits
     assert _model(evaluation, "teacher_ensemble")["retention_ensemble"] == 1.0
 
 
+def test_models_built_alike_have_one_speed(digits_run: DigitsRun) -> None:
+    _, evaluation = digits_run
+    names = ("student/plain", "student/one_avg_on_one", "student/one_on_one")
+    assert len({_model(evaluation, name)["examples_per_second"] for name in names}) == 1
+
+
 def test_figures_of_single_rows_add_up_to_those_of_the_models(digits_run: DigitsRun) -> None:
     directory, evaluation = digits_run
     figures = directory.read_json(FIGURES)

@@ -1,15 +1,13 @@
 """The `raykd bench` commands."""
 
-import json
-import platform
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+
+from raykd.bench.output import conclude, show_rate, write
 
 if TYPE_CHECKING:
     from raykd.config import Config
@@ -45,9 +43,37 @@ def scaling(
 
     size = Size(layers, width, batch_size, steps, repeats)
     with connect(None, verbose=False):
-        rates = measure(size, _show_rate("examples/s"))
-    _conclude(summary(rates), "examples/s")
-    _write(json_, "scaling", {"size": vars(size), "examples_per_second": rates, "summary": summary(rates)})
+        rates = measure(size, show_rate("examples/s"))
+    conclude(summary(rates), "examples/s")
+    write(json_, "scaling", {"size": vars(size), "examples_per_second": rates, "summary": summary(rates)})
+
+
+@app.command()
+def arithmetic(
+    batch_size: Annotated[int, typer.Option(min=8, help="Rows of a batch, of 64 tokens each.")] = 64,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of an epoch; a repeat counts two epochs.")] = 16,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of all that is measured; default: all cores.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
+    json_: JsonFile = None,
+) -> None:
+    """Billions of operations per second in training 4 x 256 and 2 x 128 cross-encoders, beside a matrix product.
+
+    Example: `raykd bench arithmetic --threads 1`
+    """
+    from raykd.quiet import quiet
+
+    quiet()  # Before TensorFlow is imported.
+    from raykd.bench.arithmetic import Size, measure, summary
+    from raykd.cluster import connect
+    from raykd.train.strategy import use_threads
+
+    size = Size(batch_size, steps, repeats)
+    with connect(None, verbose=False) as cluster:
+        use_threads(threads or cluster.cpus)
+        rates = measure(size, show_rate("GFLOP/s"))
+    conclude(summary(rates), "GFLOP/s")
+    used = {"threads": threads or cluster.cpus, "size": vars(size)}
+    write(json_, "arithmetic", {**used, "gflops_per_second": rates, "summary": summary(rates)})
 
 
 @app.command()
@@ -72,12 +98,12 @@ def feed(
 
     size = Size(rows, batch_size, shard_rows, repeats)
     with connect(None, verbose=False):
-        rates = measure(size, _show_rate("rows/s"))
-        knobs = measure_knobs(knob_rows, repeats, _show_rate("rows/s"))
-    _conclude(summary(rates), "rows/s")
-    _conclude(medians(knobs), "rows/s")
+        rates = measure(size, show_rate("rows/s"))
+        knobs = measure_knobs(knob_rows, repeats, show_rate("rows/s"))
+    conclude(summary(rates), "rows/s")
+    conclude(medians(knobs), "rows/s")
     figures = {"size": vars(size), "rows_per_second": rates, "summary": summary(rates)}
-    _write(json_, "feed", {**figures, "knobs_rows_per_second": knobs})
+    write(json_, "feed", {**figures, "knobs_rows_per_second": knobs})
 
 
 @app.command()
@@ -97,8 +123,8 @@ def padding(
     from raykd.bench.padding import measure, summary
 
     rates = _of_a_teacher(measure, config, set_, repeats, "examples/s")
-    _conclude(summary(rates), "examples/s")
-    _write(json_, "padding", {"examples_per_second": rates, "summary": summary(rates)})
+    conclude(summary(rates), "examples/s")
+    write(json_, "padding", {"examples_per_second": rates, "summary": summary(rates)})
 
 
 @app.command()
@@ -118,8 +144,8 @@ def scoring(
     from raykd.bench.scoring import measure, summary
 
     rates = _of_a_teacher(measure, config, set_, repeats, "rows/s")
-    _conclude(summary(rates), "rows/s")
-    _write(json_, "scoring", {"rows_per_second": rates, "summary": summary(rates)})
+    conclude(summary(rates), "rows/s")
+    write(json_, "scoring", {"rows_per_second": rates, "summary": summary(rates)})
 
 
 @app.command()
@@ -151,10 +177,10 @@ def distill(
         use_threads(threads or cluster.cpus)
         for name, one in chosen.items():
             size = Size(rows or one.rows, counts, repeats)
-            measured = measure(one, size, _show_rate(f"s, {name}", digits=3))
+            measured = measure(one, size, show_rate(f"s, {name}", digits=3))
             show_table(name, size, measured, totals)
             found[name] = {"size": vars(size), **figures(size, measured, totals)}
-    _write(json_, "distill", {"threads": threads or cluster.cpus, "cases": found})
+    write(json_, "distill", {"threads": threads or cluster.cpus, "cases": found})
 
 
 @app.command()
@@ -182,9 +208,9 @@ def predict(
     config, directory = open_run(run, storage_path)
     cores = threads or psutil.cpu_count() or 1
     use_threads(cores)
-    rates = measure(config, directory, model, repeats, _show_rate("rows/s"))
-    _conclude(summary(rates), "rows/s")
-    _write(json_, "predict", {"threads": cores, "rows_per_second": rates, "summary": summary(rates)})
+    rates = measure(config, directory, model, repeats, show_rate("rows/s"))
+    conclude(summary(rates), "rows/s")
+    write(json_, "predict", {"threads": cores, "rows_per_second": rates, "summary": summary(rates)})
 
 
 @app.command()
@@ -208,9 +234,9 @@ def launch(
     size = Size(layers, width, jit_compile=jit_compile, repeats=repeats)
     with connect(None, verbose=False) as cluster:
         workers = tuple(count for count in (1, 2) if count <= cluster.cpus)
-        seconds = measure(size, workers, _show_rate("s", digits=2))
-    _conclude(medians(seconds), "s", digits=2)
-    _write(json_, "launch", {"size": vars(size), "seconds": seconds, "medians": medians(seconds)})
+        seconds = measure(size, workers, show_rate("s", digits=2))
+    conclude(medians(seconds), "s", digits=2)
+    write(json_, "launch", {"size": vars(size), "seconds": seconds, "medians": medians(seconds)})
 
 
 @app.command("all")
@@ -250,34 +276,4 @@ def _of_a_teacher(
     job = load_config(config, settings or [])
     with connect(None, verbose=False) as cluster:
         use_threads(cluster.cpus)
-        return measure(job, repeats, cluster.cpus, _show_rate(unit))
-
-
-def _show_rate(unit: str, digits: int = 1) -> Callable[[str, float], None]:
-    console = Console()
-    return lambda case, rate: console.print(f"{case}: {rate:,.{digits}f} {unit}", highlight=False)
-
-
-def _conclude(medians: dict[str, float], unit: str, digits: int = 1) -> None:
-    table = Table(box=None, header_style="dim")
-    table.add_column("case")
-    table.add_column("median", justify="right")
-    for case, value in medians.items():
-        table.add_row(case, f"{value:.2f}" if " over " in case else f"{value:,.{digits}f} {unit}")
-    Console().print(table)
-
-
-def _write(file: Path | None, name: str, figures: dict[str, Any]) -> None:
-    """Add the figures, with what they were measured on, to a JSON file."""
-    if file is None:
-        return
-    found = json.loads(file.read_text()) if file.exists() else {}
-    found[name] = {"machine": _machine(), **figures}
-    file.write_text(json.dumps(found, indent=1) + "\n")
-
-
-def _machine() -> dict[str, Any]:
-    import psutil
-
-    versions = {package: metadata.version(package) for package in ("ray", "tensorflow", "keras")}
-    return {"processor": platform.processor() or platform.machine(), "cpus": psutil.cpu_count(), **versions}
+        return measure(job, repeats, cluster.cpus, show_rate(unit))

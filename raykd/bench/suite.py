@@ -18,7 +18,16 @@ def commands(config: str, settings: Sequence[str], run: str | None, storage_path
     job = (config, *(part for setting in settings for part in ("--set", setting)))
     where = () if storage_path is None else ("--storage-path", storage_path)
     predict = [("predict", run, *where)] if run is not None else []
-    return [*predict, ("launch",), ("feed",), ("scaling",), ("scoring", *job), ("padding", *job), ("distill",)]
+    return [
+        *predict,
+        ("launch",),
+        ("arithmetic",),
+        ("feed",),
+        ("scaling",),
+        ("scoring", *job),
+        ("padding", *job),
+        ("distill",),
+    ]
 
 
 def measure_all(chosen: Sequence[Command], json_file: Path, show: Callable[[Command], None]) -> list[Command]:

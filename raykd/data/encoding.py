@@ -62,11 +62,15 @@ def bert_tokenizer(model: models.Model, *, lowercase: bool = True) -> Tokenizer:
 
 
 def _alphabet(texts: Iterable[str]) -> list[str]:
-    """The most frequent characters, sorted."""
+    """The most frequent characters of the normalised texts, sorted."""
     normalizer = normalizers.BertNormalizer(lowercase=True)
-    counts: Counter[str] = Counter()
+    found: Counter[str] = Counter()
     for text in texts:
-        counts.update(normalizer.normalize_str(text))
+        found.update(text)
+    counts: Counter[str] = Counter()
+    for character, count in found.items():  # What becomes of one doesn't depend on its neighbours.
+        for normalised in normalizer.normalize_str(character):
+            counts[normalised] += count
     common = sorted((character for character in counts if not character.isspace()), key=lambda c: (-counts[c], c))
     return sorted(common[:_ALPHABET])
 

@@ -48,10 +48,7 @@ def speed(members: Sequence[Predictor], batch: NDArray[Any]) -> dict[str, float]
 
 
 def seconds_per_batch(member: Predictor, batch: NDArray[Any]) -> dict[int, float]:
-    """Median seconds of a call, by batch size other than the common one; the rows of `batch` are repeated to fill it.
-
-    It depends on what the model is, not on its weights: members that are built alike need it once.
-    """
+    """Median seconds of a call, by batch size other than the common one, which rows of `batch` fill again and again."""
     found = {}
     for size in other_batches():
         inputs = np.resize(batch, (size, *batch.shape[1:]))
@@ -77,6 +74,7 @@ def best_batch(compared: Mapping[int, float], others: Sequence[Mapping[int, floa
 class Clock:
     """Sizes and speeds of models, all on the same rows in this process.
 
+    They depend on what a model is, not on its weights: models that are built alike are measured once.
     Args: specs: what each model is, by folder; batch: as `speed` takes it.
     """
 
@@ -86,6 +84,7 @@ class Clock:
         self._specs = specs
         self._predictors = predictors
         self._batch = batch
+        self._speeds: dict[tuple[str, ...], dict[str, float]] = {}
         self._seconds: dict[str, dict[int, float]] = {}
         self._parameters: dict[str, int] = {}
 
@@ -103,10 +102,16 @@ class Clock:
         if not folders:
             return dict.fromkeys(_COSTS)
         parameters = sum(self._parameters_of(folder) for folder in folders)
-        timed = speed([self._predictors[folder] for folder in folders], self._batch)
+        timed = self._speed_of(folders)
         compared = {len(self._batch): timed["examples_per_second"]}
         best = best_batch(compared, [self._seconds_of(folder) for folder in folders])
         return {"parameters": parameters, "bytes": parameters * _BYTES_PER_PARAMETER, **timed, **best}
+
+    def _speed_of(self, folders: Sequence[str]) -> dict[str, float]:
+        keys = tuple(sorted(self._specs[folder].key for folder in folders))
+        if keys not in self._speeds:
+            self._speeds[keys] = speed([self._predictors[folder] for folder in folders], self._batch)
+        return self._speeds[keys]
 
     def _parameters_of(self, folder: str) -> int:
         spec = self._specs[folder]

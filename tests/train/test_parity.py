@@ -106,9 +106,10 @@ def trained(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> RunDir
     run = RunDirectory.at(str(tmp_path_factory.mktemp("parity")), "run")
     write_examples(run)
     write_teacher(run)
+    mirrored = _mirrored.remote(run)  # meanwhile
     for job in _jobs("one").values():
         launch(job, run, ignore, ScalingConfig())
-    ray.get(_mirrored.remote(run))
+    ray.get(mirrored)
     _on_two_workers(run)
     return run
 
