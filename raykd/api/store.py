@@ -12,6 +12,7 @@ from raykd.artifacts import EXAMPLES, RunDirectory, fingerprint, logits_folder, 
 from raykd.cluster import connect
 from raykd.config import Config
 from raykd.data.ingest import ingest
+from raykd.data.largest import spread
 from raykd.data.reader import Reader
 from raykd.data.shards import SCORED_SPLITS, Arrays, Manifest, read_manifest
 from raykd.data.sources import source_fingerprint
@@ -126,7 +127,7 @@ class LogitsStore:
     def logits(self, teacher: str, split: str) -> NDArray[np.float16]:
         """A teacher's logits of a split's rows, in the order of `examples`, [rows, classes]."""
         reader = Reader(self.run, self.manifest.of(split), self.manifest.inputs, (logits_folder(teacher),))
-        return _joined(list(reader.all()))["teacher_logits"][:, 0]
+        return spread(_joined(list(reader.all()))["teacher_logits"][:, 0], self.manifest.classes)
 
 
 def _joined(shards: list[Arrays]) -> Arrays:

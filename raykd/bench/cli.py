@@ -107,6 +107,26 @@ def feed(
 
 
 @app.command()
+def store(
+    rows: Annotated[int, typer.Option(min=2048, help="Rows; fewer of 30,000 classes.")] = 32_768,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
+    json_: JsonFile = None,
+) -> None:
+    """Rows per second into and out of the logits store, and its bytes, with 2, 77 and 30,000 classes.
+
+    Example: `raykd bench store --json store.json`
+    """
+    from raykd.bench.store import Size, measure, summary
+
+    size = Size(rows, repeats)
+    measured = measure(size, show_rate("rows/s"))
+    conclude(summary(measured), "rows/s")
+    conclude(measured.sizes, "bytes", digits=3)
+    figures = {"rows_per_second": measured.rates, "summary": summary(measured), "bytes": measured.sizes}
+    write(json_, "store", {"size": vars(size), **figures})
+
+
+@app.command()
 def padding(
     config: Annotated[str, typer.Argument(help="A YAML file or the name of a packaged configuration, of texts.")],
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in `raykd run`.")] = None,

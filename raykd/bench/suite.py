@@ -21,6 +21,7 @@ def commands(config: str, settings: Sequence[str], run: str | None, storage_path
     return [
         *predict,
         ("launch",),
+        ("store",),
         ("arithmetic",),
         ("feed",),
         ("scaling",),

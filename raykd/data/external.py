@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from raykd.config import ExternalColumn
+from raykd.data import largest
 from raykd.errors import InputError
 
 _SMALLEST = 1e-6  # probability; float16 holds its logarithm
@@ -168,12 +169,12 @@ class Unscored:
         return batch
 
 
-def as_stored(lists: pa.ChunkedArray) -> pa.FixedSizeListArray | None:
-    """Logits of a shard's rows as the store holds them; None where the teacher has not scored all of them."""
+def as_stored(lists: pa.ChunkedArray) -> dict[str, Any] | None:
+    """Columns of a shard's rows as the store holds them; None where the teacher has not scored all of them."""
     rows = lists.combine_chunks()
-    values = rows.flatten()
-    scored = pc.min(pc.list_value_length(rows)).as_py()
-    return pa.FixedSizeListArray.from_arrays(values, len(values) // len(lists)) if scored else None
+    if not pc.min(pc.list_value_length(rows)).as_py():
+        return None
+    return largest.columns_of(rows.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1))
 
 
 def classes_of(index: Index, widths: Mapping[str, Rows]) -> int:

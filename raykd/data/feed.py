@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from raykd.data import largest
 from raykd.data.encoding import InputSpec
 from raykd.data.order import PADDING, Order, Window
 from raykd.data.reader import Reader
@@ -18,7 +19,8 @@ _SHARDS_PER_STREAM = 2  # in use at a time
 
 def bytes_per_row(inputs: InputSpec, teachers: int, classes: int) -> int:
     """Memory that the feed needs for one row."""
-    return inputs.length * np.dtype(inputs.dtype).itemsize + 16 + 2 * teachers * classes
+    logits = largest.width(classes) * np.dtype(largest.dtype(classes)).itemsize
+    return inputs.length * np.dtype(inputs.dtype).itemsize + 16 + teachers * logits
 
 
 class Feed:
@@ -63,7 +65,7 @@ class Feed:
         The first rows are on their way when this returns.
         Yields: `inputs` [batches, rows, length], `label` int32, `weight` float32 (0 in padding rows, else 1 or what the
         reader says); for tokens `width` int32 [batches]: how much of the length the batch fills; with teachers
-        `teacher_logits` float16 [batches, rows, teachers, classes]; if keyed `key` uint64 (`Order.keys`).
+        `teacher_logits` [batches, rows, teachers, `largest.width`]; if keyed `key` uint64 (`Order.keys`).
         rows = batch_size / workers.
         """
         steps = self._order.steps_per_epoch

@@ -246,8 +246,8 @@ class _ShardWriter:
         write_table(self._run, f"{EXAMPLES}/{shard.name}", columns)
         for teacher in self._teachers:
             if (logits := external.as_stored(rows[external.logits_name(teacher)])) is not None:
-                stored = {"example_id": ids, "logits": logits}
-                write_table(self._run, f"{external_folder(teacher)}/{shard.name}", stored)
+                stored = {"example_id": ids, **logits}
+                write_table(self._run, f"{external_folder(teacher)}/{shard.name}", stored, repeats=False)
         told = {**vars(shard), "truncated": truncated}
         return pa.table({name: [value] for name, value in told.items()})
 

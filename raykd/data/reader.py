@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from raykd.artifacts import RunDirectory
+from raykd.data import largest
 from raykd.data.encoding import InputSpec
 from raykd.data.shards import Arrays, Shard, hash_ids, read_shard, read_table, unpack
 from raykd.errors import InputError
@@ -42,7 +43,7 @@ class Reader:
         return table
 
     def arrays(self, table: pa.Table) -> Arrays:
-        """Rows as `unpack` gives them, and `teacher_logits` float16 [rows, teachers, classes].
+        """Rows as `unpack` gives them, and `teacher_logits` [rows, teachers, `largest.width`] of their classes.
 
         With a selection also `weight` float32 [rows], and `label` as it says.
         """
@@ -82,9 +83,9 @@ class Reader:
                 f"{self.run.path(path)}: logits of ids {found[:12]}, expected ids {shard.ids[:12]} as in the "
                 "examples; delete the file to have it scored again"
             )
-        return table["logits"]
+        return largest.column_of(table)
 
 
-def _matrix(lists: pa.ChunkedArray) -> NDArray[np.float16]:
-    values: NDArray[np.float16] = lists.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return values.astype(np.float16, copy=False).reshape(len(lists), -1)
+def _matrix(lists: pa.ChunkedArray) -> NDArray[Any]:
+    values: NDArray[Any] = lists.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(lists), -1)

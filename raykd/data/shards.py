@@ -106,10 +106,13 @@ def hash_ids(ids: NDArray[np.int64]) -> str:
     return hashlib.sha256(np.ascontiguousarray(ids, np.int64).tobytes()).hexdigest()
 
 
-def write_table(run: RunDirectory, path: str, columns: Mapping[str, Any]) -> None:
-    """Publish columns as one zstd-compressed Parquet file, at once."""
+def write_table(run: RunDirectory, path: str, columns: Mapping[str, Any], *, repeats: bool = True) -> None:
+    """Publish columns as one zstd-compressed Parquet file, at once.
+
+    Args: repeats: whether values come again and again, as tokens do and logits don't: a dictionary of them pays.
+    """
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
+    pq.write_table(pa.table(dict(columns)), sink, compression="zstd", use_dictionary=repeats)
     run.write_bytes(path, sink.getvalue())
 
 

@@ -1,6 +1,7 @@
 """What a distillation asks of the examples, and a sweep of the distillation: told before anything trains."""
 
 from raykd.config import Config
+from raykd.data.largest import DENSE_CLASSES, is_dense
 from raykd.data.shards import Manifest
 from raykd.distill.recipes import NOISY_STUDENT, students
 from raykd.errors import InputError
@@ -14,10 +15,15 @@ TWO_CLASSES = {
 
 
 def check_classes(config: Config, classes: int) -> None:
-    """Refuse a soft loss that degenerates with so few classes.
+    """Refuse a soft loss that degenerates with so few classes, and rounds of Noisy Student with very many.
 
     Raises: InputError, where a student learns from teachers.
     """
+    if NOISY_STUDENT.name in config.distill.recipes and not is_dense(classes):
+        raise InputError(
+            f"distill.recipes: {NOISY_STUDENT.name} needs every class's logit, but of {classes} classes the store "
+            f"keeps the largest, expected at most {DENSE_CLASSES} classes; remove the recipe"
+        )
     name = config.distill.soft_loss
     taught = any(student.teachers for student in students(config.distill.recipes, config.teacher_names))
     if classes < 3 and taught and name in TWO_CLASSES:

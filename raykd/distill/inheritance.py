@@ -7,6 +7,7 @@ import numpy as np
 
 from raykd.artifacts import RunDirectory, external_folder, teacher_folder
 from raykd.config import Config
+from raykd.data.largest import spread
 from raykd.data.reader import Reader
 from raykd.data.shards import read_manifest
 from raykd.distill.recipes import Student
@@ -30,7 +31,7 @@ def _external_accuracy(name: str, run: RunDirectory) -> float:
         return 0.0
     reader = Reader(run, manifest.of("validation"), manifest.inputs, (external_folder(name),))
     right = [
-        rows["teacher_logits"][known, 0].argmax(axis=-1) == rows["label"][known]
+        spread(rows["teacher_logits"][known, 0], manifest.classes).argmax(axis=-1) == rows["label"][known]
         for rows in reader.all()
         if (known := rows["label"] >= 0).any()
     ]

@@ -1,17 +1,16 @@
 """Logits store: a teacher writes it once; every student, stage and trial reads it.
 
 `logits/<teacher>/<split>/part-00000.parquet` stands beside each example shard with the same rows in the same
-order: `example_id` and raw float16 logits, which serve any temperature.
+order: `example_id` and raw float16 logits, which serve any temperature; of more than 1,024 classes the largest
+(`raykd.data.largest`).
 """
 
 import hashlib
 import time
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from raykd.artifacts import RunDirectory, logits_folder
+from raykd.data import largest
 from raykd.data.reader import Reader
 from raykd.data.shards import SCORED_SPLITS, Manifest, Shard, read_manifest, write_table
 from raykd.distill.scored import count_scored
@@ -61,9 +60,8 @@ def score(
 
 def write_logits(run: RunDirectory, teacher: str, shard: Shard, ids: Any, logits: Any) -> None:
     """Publish a teacher's logits [rows, classes] of a shard."""
-    values = pa.array(np.ascontiguousarray(logits, np.float16).ravel())
-    columns = {"example_id": ids, "logits": pa.FixedSizeListArray.from_arrays(values, logits.shape[1])}
-    write_table(run, f"{logits_folder(teacher)}/{shard.name}", columns)
+    columns = {"example_id": ids, **largest.columns_of(logits)}
+    write_table(run, f"{logits_folder(teacher)}/{shard.name}", columns, repeats=False)
 
 
 def check_store(run: RunDirectory, teacher: str, weights: str, manifest: Manifest) -> None:
@@ -78,12 +76,13 @@ def check_store(run: RunDirectory, teacher: str, weights: str, manifest: Manifes
         "dtype": "float16",
         "classes": manifest.classes,
         "rows": manifest.rows(*SCORED_SPLITS),
+        **({} if largest.is_dense(manifest.classes) else {"kept": largest.KEPT}),
     }
     found = run.read_json(path) if run.exists(path) else wanted
     for key, value in wanted.items():
-        if found[key] != value:
+        if found.get(key) != value:
             raise InputError(
-                f"{run.path(path)}: {key}: found {found[key]}, expected {value}; "
+                f"{run.path(path)}: {key}: found {found.get(key)}, expected {value}; "
                 f"delete {logits_folder(teacher)}/ to have it scored again"
             )
     run.write_json(path, wanted)

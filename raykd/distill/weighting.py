@@ -6,6 +6,7 @@ import numpy as np
 
 from raykd.artifacts import RunDirectory, logits_folder
 from raykd.config import DistillConfig
+from raykd.data.largest import spread
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest
 from raykd.ensemble import member_weights
@@ -29,7 +30,8 @@ def teacher_weights(
             "are worked out; add its scores there, or set uniform"
         )
     rows = labelled_validation_rows(run, manifest, [logits_folder(teacher) for teacher in teachers])
-    predictions = [probabilities_of(rows["teacher_logits"][:, [i]]) for i in range(len(teachers))]
+    logits_BNC = spread(rows["teacher_logits"], manifest.classes)
+    predictions = [probabilities_of(logits_BNC[:, [i]]) for i in range(len(teachers))]
     return member_weights(distill.weighting, predictions, rows["label"], distill.average)
 
 

@@ -18,6 +18,7 @@ from raykd.artifacts import (
     teacher_folder,
 )
 from raykd.config import Config
+from raykd.data.largest import spread
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest, read_manifest
 from raykd.distill.inheritance import best_teacher
@@ -85,7 +86,10 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     shards = list(reader.all())
     rows = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
     lines = entries(config, best_teacher(config, run), scored)
-    outside = {logits_folder(name): probabilities_of(rows["teacher_logits"][:, [i]]) for i, name in enumerate(scored)}
+    outside = {
+        logits_folder(name): probabilities_of(spread(rows["teacher_logits"][:, [i]], manifest.classes))
+        for i, name in enumerate(scored)
+    }
     folders = sorted({folder for line in lines for folder in line.members if folder not in outside})
     specs = {folder: spec_of(config, folder, manifest) for folder in folders}
     predictors, predictions = {}, dict(outside)

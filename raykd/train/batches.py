@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from raykd.artifacts import RunDirectory
+from raykd.data import largest
 from raykd.data.feed import Feed
 from raykd.data.shards import Manifest
 from raykd.errors import InputError
@@ -57,6 +58,19 @@ def trimmed(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {**rest, "inputs": batch["inputs"][:, : batch["width"]]}
 
 
+def spread(packed: tf.Tensor, classes: int) -> tf.Tensor:
+    """`largest.spread` in a step: teachers' logits [B, N, C] of what a batch holds, [B, N, width]."""
+    if largest.is_dense(classes):
+        return packed
+    values, chosen, rest = tf.split(packed, [largest.KEPT, largest.KEPT, 1], axis=2)
+    rows, teachers = packed.shape[0], packed.shape[1]
+    places = tf.reshape(tf.cast(chosen, tf.int32), (rows * teachers, largest.KEPT))
+    first = tf.range(rows * teachers)[:, None] * classes
+    level = tf.reshape(tf.repeat(rest, classes, axis=2), [-1])
+    logits = tf.tensor_scatter_nd_update(level, tf.reshape(first + places, (-1, 1)), tf.reshape(values, [-1]))
+    return tf.reshape(logits, (rows, teachers, classes))
+
+
 def signature(job: TrainJob, manifest: Manifest, rows: int) -> dict[str, tf.TensorSpec]:
     """Shapes and types of a worker's batch, before it is trimmed."""
     inputs = manifest.inputs
@@ -70,5 +84,6 @@ def signature(job: TrainJob, manifest: Manifest, rows: int) -> dict[str, tf.Tens
     if job.augmentation is not None:
         signature["key"] = tf.TensorSpec((rows,), tf.uint64)
     if job.logits:
-        signature["teacher_logits"] = tf.TensorSpec((rows, len(job.logits), manifest.classes), tf.float16)
+        shape = (rows, len(job.logits), largest.width(manifest.classes))
+        signature["teacher_logits"] = tf.TensorSpec(shape, largest.dtype(manifest.classes))
     return signature

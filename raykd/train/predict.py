@@ -87,7 +87,7 @@ class Predictor:
         return logits
 
 
-def probabilities_of(logits_BKC: NDArray[np.float32]) -> NDArray[np.float64]:
+def probabilities_of(logits_BKC: NDArray[Any]) -> NDArray[np.float64]:
     """Prediction of a model: the mean of its heads' softmaxes, [B, C] (Yang et al. 2020, inference)."""
     shifted = logits_BKC.astype(np.float64)
     shifted -= shifted.max(axis=-1, keepdims=True)

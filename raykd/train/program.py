@@ -15,7 +15,7 @@ import tensorflow as tf
 from raykd.artifacts import fingerprint
 from raykd.models.build import build
 from raykd.models.hidden import Hidden
-from raykd.train.batches import trimmed
+from raykd.train.batches import spread, trimmed
 from raykd.train.checkpoint import Values, assign, values_of
 from raykd.train.faster import Faster, Steps
 from raykd.train.imitation import Imitation
@@ -49,6 +49,7 @@ class Program:
         self._batch_size = training.batch_size // place.updates_per_step
         self._accumulate = training.accumulate
         self._objective = job.objective
+        self._classes = job.model.classes
         self._augmentation = job.augmentation
         self._place = place
         self._alone = place.strategy.num_replicas_in_sync == 1
@@ -150,7 +151,7 @@ class Program:
         targets = [] if self.imitation is None else self.imitation.targets(batch["inputs"])
         with tf.GradientTape() as tape:
             logits_BKC, hidden = self._forward(batch["inputs"])
-            teachers_BNC = batch.get("teacher_logits")
+            teachers_BNC = spread(batch["teacher_logits"], self._classes) if "teacher_logits" in batch else None
             loss_B = self._loss(batch["label"], logits_BKC, teachers_BNC, batch["weight"])
             if "partner_label" in batch:
                 # Cross-entropy is linear in the label: this is that of the mixed one.

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raykd.artifacts import RunDirectory, external_folder
+from raykd.data.largest import spread
 from raykd.data.reader import Reader
 from raykd.data.shards import Manifest
 from raykd.train.checkpoint import Values
@@ -54,6 +55,6 @@ class Validation:
         certain_BC: NDArray[np.float64] = (labels_B[:, None] == np.arange(classes)).astype(np.float64)
         if "teacher_logits" not in self._rows:
             return certain_BC
-        judged_BC = probabilities_of(self._rows["teacher_logits"])
+        judged_BC = probabilities_of(spread(self._rows["teacher_logits"], classes))
         target_BC: NDArray[np.float64] = np.where(labels_B[:, None] >= 0, certain_BC, judged_BC)
         return target_BC

@@ -25,3 +25,10 @@ def test_two_classes_are_refused_with_the_reason(soft_loss):
                                        ["distill.soft_loss=dkd", "distill.recipes=[plain]"]])  # fmt: skip
 def test_two_classes_are_fine_where_no_such_loss_teaches(overrides):
     check_classes(load_config("digits", overrides), 2)
+
+
+def test_noisy_student_is_refused_with_very_many_classes() -> None:
+    config = load_config("digits", ["distill.recipes=[noisy_student]"])
+    check_classes(config, 1024)
+    with pytest.raises(InputError, match=r"noisy_student needs every class's logit, but of 1025 classes"):
+        check_classes(config, 1025)

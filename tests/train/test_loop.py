@@ -1,5 +1,6 @@
 """Training: it learns, the same job gives the same weights, interrupted or not, and a wild loss stops it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from small import ignore, small_job
 
 from raykd.artifacts import RunDirectory, logits_folder
 from raykd.config import ScalingConfig, TrainingConfig
+from raykd.data.reader import Reader
 from raykd.data.shards import Manifest
+from raykd.distill.logits import write_logits
 from raykd.train.checkpoint import Progress, Values, checkpoints_in, load_weights
 from raykd.train.launch import launch
 from raykd.train.loop import _to_end_of_epoch
@@ -72,6 +75,24 @@ def test_student_learns_from_logits_alone(local_ray: None, run_directory: RunDir
     history = run_directory.read_json("soft/history.json")
     assert len(history) == job.training.epochs
     assert history[-1]["validation_accuracy"] > 0.85
+
+
+def test_student_learns_from_the_largest_logits_of_very_many_classes(
+    local_ray: None, run_directory: RunDirectory, manifest: Manifest
+) -> None:
+    many = replace(manifest, classes=2000)
+    many.save(run_directory)
+    for shard, rows in zip(many.shards, Reader(run_directory, many.shards, many.inputs).all(), strict=True):
+        # The same two classes, the teacher sure of its own; all others behind.
+        logits = np.full((shard.rows, many.classes), -4.0)
+        logits[np.arange(shard.rows), np.maximum(rows["label"], 0)] = 6.0
+        write_logits(run_directory, "wide", shard, rows["example_id"], logits)
+    spec = replace(small_job("").model, classes=many.classes)
+    training = TrainingConfig(epochs=20, batch_size=16, learning_rate=0.03)
+    taught = {"logits": (logits_folder("wide"),), "alpha": 1.0, "keep_best": False}
+    job = small_job("wide", model=spec, training=training, **taught)
+    launch(job, run_directory, ignore, ScalingConfig())
+    assert run_directory.read_json("wide/history.json")[-1]["validation_accuracy"] > 0.85
 
 
 def test_stage_starts_from_the_weights_of_the_one_before(
