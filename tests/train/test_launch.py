@@ -52,6 +52,7 @@ def _assert_same_weights(run: RunDirectory) -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_workers_stop_at_a_wild_loss_with_step_and_checkpoint(
     local_ray: None, run_directory: RunDirectory, manifest: Manifest
 ) -> None:
