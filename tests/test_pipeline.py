@@ -194,6 +194,7 @@ def test_weights_of_dkds_parts_matter_to_its_students_alone() -> None:
     assert changed == {name for name in before if name.startswith("students/")} - {"students/plain"} | {"evaluation"}
 
 
+@pytest.mark.slow
 def test_fitted_weights_combine_members_and_would_teach_an_average(
     digits_config: Config, digits_run: DigitsRun, tmp_path: Path
 ) -> None:

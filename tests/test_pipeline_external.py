@@ -73,6 +73,7 @@ def test_an_external_teacher_alone_without_labels(local_ray: None, tmp_path: Pat
     assert run(config) == evaluation
 
 
+@pytest.mark.slow
 def test_a_pool_that_the_external_teacher_has_not_scored_is_for_the_trained_ones(
     local_ray: None, tmp_path: Path
 ) -> None:

@@ -91,12 +91,15 @@ def test_a_gcs_uri_is_a_google_file_system() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("overrides", [[], ["--set", "scaling.workers=1"]], ids=["lanes", "workers"])
+@pytest.mark.parametrize(
+    "overrides", [[], ["scaling.workers=1", "distill.recipes=[plain]"]], ids=["lanes", "workers"]
+)
 def test_the_whole_job_runs_on_a_server_that_fails(tmp_path: Path, overrides: list[str]) -> None:
     raykd = str(Path(sys.executable).with_name("raykd"))
 
     def run(storage: str) -> None:
-        command = [raykd, "run", str(SMALL), "--storage-path", storage, *overrides]
+        command = [raykd, "run", str(SMALL), "--storage-path", storage]
+        command += [part for setting in overrides for part in ("--set", setting)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

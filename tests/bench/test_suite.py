@@ -21,7 +21,7 @@ def test_every_benchmark_is_among_them() -> None:
 @pytest.mark.slow
 def test_what_fails_is_named_and_the_rest_measured(tmp_path: Path) -> None:
     file, shown = tmp_path / "bench.json", []
-    wanted = [("predict", str(tmp_path / "none")), ("feed", "--rows", "512", "--knob-rows", "64", "--repeats", "1")]
+    wanted = [("predict", str(tmp_path / "none")), ("store", "--rows", "2048", "--repeats", "1")]
     assert measure_all(wanted, file, shown.append) == wanted[:1]
     assert shown == wanted
-    assert list(json.loads(file.read_text())) == ["feed"]
+    assert list(json.loads(file.read_text())) == ["store"]

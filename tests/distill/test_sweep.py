@@ -151,7 +151,8 @@ def test_run_trains_its_students_with_the_best_settings(taught: str) -> None:
     config = load_config(
         "digits",
         [f"storage_path={storage}", *SHORT, "sweep.enabled=true", "sweep.searcher=grid", "sweep.scheduler=none",
-         "sweep.temperature=[2]", "sweep.alpha=[0.5]", "distill.temperature=8", "distill.alpha=1"],
+         "sweep.temperature=[2]", "sweep.alpha=[0.5]", "distill.temperature=8", "distill.alpha=1",
+         "distill.recipes=[many_on_one]"],
     )  # fmt: skip
     evaluation = pipeline.run(config)
     run = RunDirectory.at(storage, "digits")

@@ -68,6 +68,7 @@ def test_the_best_student_predicts_as_it_was_evaluated(
     assert (labels == predicted).mean() == pytest.approx(model["accuracy"])
 
 
+@pytest.mark.slow
 def test_an_interrupted_ensemble_goes_on_with_what_is_missing(
     digits_run: DigitsRun, rows: Path, tmp_path: Path
 ) -> None:

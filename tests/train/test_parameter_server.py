@@ -86,7 +86,7 @@ def _kill_a_server(run: RunDirectory, folder: str, pid_file: Path, killed: list[
 def test_goes_on_from_the_last_checkpoint_when_a_process_dies(
     local_ray: None, run_directory: RunDirectory, manifest: Manifest, tmp_path: Path
 ) -> None:
-    training = TrainingConfig(epochs=150, batch_size=16, learning_rate=0.01, jit_compile=False, checkpoint_steps=4)
+    training = TrainingConfig(epochs=60, batch_size=16, learning_rate=0.01, jit_compile=False, checkpoint_steps=4)
     job = small_job("killed", training=training, keep_best=False)
     killed: list[int] = []
     pid_file = tmp_path / "pid"
@@ -96,5 +96,5 @@ def test_goes_on_from_the_last_checkpoint_when_a_process_dies(
     killer.join()
     assert killed
     history = run_directory.read_json("killed/history.json")
-    assert [epoch["epoch"] for epoch in history] == list(range(150))
+    assert [epoch["epoch"] for epoch in history] == list(range(60))
     assert max(epoch["validation_accuracy"] for epoch in history) > 0.85
