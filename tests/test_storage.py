@@ -91,9 +91,7 @@ def test_a_gcs_uri_is_a_google_file_system() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "overrides", [[], ["scaling.workers=1", "distill.recipes=[plain]"]], ids=["lanes", "workers"]
-)
+@pytest.mark.parametrize("overrides", [[], ["scaling.workers=1", "distill.recipes=[plain]"]], ids=["lanes", "workers"])
 def test_the_whole_job_runs_on_a_server_that_fails(tmp_path: Path, overrides: list[str]) -> None:
     raykd = str(Path(sys.executable).with_name("raykd"))
 

@@ -6,6 +6,7 @@ they pass through real shards, a real logits store and the feed, as a user's do.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from raykd.artifacts import RunDirectory, logits_folder, teacher_folder
 from raykd.bench.examples import write_examples, write_features
@@ -31,7 +32,7 @@ class Case:
         turn_epochs: epochs that count in each turn of a training without teachers in its steps.
         trial_batches: of an epoch that Keras's settings are tried with.
         steps_per_execution: those that Keras tries.
-        xla: whether raykd compiles its steps, and Keras tries to.
+        xla: whether both sides try if XLA makes their steps faster.
     """
 
     teacher: ModelConfig
@@ -99,10 +100,11 @@ class Subject:
 
     def job(self, folder: str, epochs: int, teachers: Sequence[str] = ()) -> TrainJob:
         """The student's training on labels alone, or on the cached logits of teachers, averaged, as well."""
+        compiled: Literal["auto", False] = "auto" if self.case.xla else False
         return TrainJob(
             folder=folder,
             model=self.student,
-            training=TrainingConfig(epochs=epochs, batch_size=self.case.batch_size, jit_compile=self.case.xla),
+            training=TrainingConfig(epochs=epochs, batch_size=self.case.batch_size, jit_compile=compiled),
             seed=0,
             splits=("train",),
             # Keras's one teacher is the mean of its members' logits: the same loss.

@@ -1,6 +1,7 @@
 """Reads example shards beside the logits of teachers: in Ray Data tasks for the feed, or in the calling process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,15 @@ class Reader:
         """Every shard in order, read in this process, with `example_id` too."""
         for position in range(len(self.shards)):
             yield self.read(position)
+
+    def ahead(self, positions: Sequence[int]) -> Iterator[tuple[int, Arrays]]:
+        """Each of these shards with its position, the next one read while the caller uses the last."""
+        with ThreadPoolExecutor(1) as other:
+            coming = [other.submit(self.read, position) for position in positions[:1]]
+            for index, position in enumerate(positions):
+                arrays = coming.pop().result()
+                coming += [other.submit(self.read, following) for following in positions[index + 1 : index + 2]]
+                yield position, arrays
 
     def read(self, position: int) -> Arrays:
         """One shard, read in this process, with `example_id` too. Raises: InputError as `table` does."""

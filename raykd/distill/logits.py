@@ -46,8 +46,7 @@ def score(
     reader = Reader(run, manifest.of(*SCORED_SPLITS), manifest.inputs)
     missing = [position for position in missing_shards(run, teacher, manifest) if position % part[1] == part[0]]
     predictor = Predictor(spec, load_weights(run, weights))
-    for count, position in enumerate(missing, start=1):
-        arrays = reader.read(position)
+    for count, (position, arrays) in enumerate(reader.ahead(missing), start=1):
         logits = predictor.logits(arrays)[:, 0]
         count_scored(run, teacher, len(logits), part[0])
         write_logits(run, teacher, reader.shards[position], arrays["example_id"], logits)
