@@ -116,6 +116,9 @@ def store(
 
     Example: `raykd bench store --json store.json`
     """
+    from raykd.quiet import quiet
+
+    quiet()  # Before TensorFlow is imported.
     from raykd.bench.store import Size, measure, summary
 
     size = Size(rows, repeats)

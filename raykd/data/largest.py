@@ -57,7 +57,7 @@ def column_of(table: pa.Table) -> pa.ChunkedArray:
     """A file's logits as one column of lists, `width` numbers each."""
     if _CLASSES not in table.column_names:
         return table[_LOGITS]
-    parts = [_matrix(table[_LOGITS]), _matrix(table[_CLASSES]), table[_REST].to_numpy()[:, None]]
+    parts = [matrix_of(table[_LOGITS]), matrix_of(table[_CLASSES]), table[_REST].to_numpy()[:, None]]
     return pa.chunked_array([_lists(np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind"))])
 
 
@@ -75,6 +75,7 @@ def _lists(matrix: NDArray[Any]) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
 
 
-def _matrix(lists: pa.ChunkedArray) -> NDArray[Any]:
+def matrix_of(lists: pa.ChunkedArray) -> NDArray[Any]:
+    """Lists of equal length as [rows, numbers]."""
     values: NDArray[Any] = lists.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return values.reshape(len(lists), -1)

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from raykd.artifacts import RunDirectory
 from raykd.data import largest
@@ -50,7 +49,7 @@ class Reader:
         """
         arrays = unpack(table, self.inputs)
         if self.logits:
-            teachers = [_matrix(table[f"logits_{teacher}"]) for teacher in range(len(self.logits))]
+            teachers = [largest.matrix_of(table[f"logits_{teacher}"]) for teacher in range(len(self.logits))]
             arrays["teacher_logits"] = np.stack(teachers, axis=1)
         if self.selection is not None:
             arrays["label"], arrays["weight"] = self.selection(arrays["label"], arrays["teacher_logits"])
@@ -94,8 +93,3 @@ class Reader:
                 "examples; delete the file to have it scored again"
             )
         return largest.column_of(table)
-
-
-def _matrix(lists: pa.ChunkedArray) -> NDArray[Any]:
-    values: NDArray[Any] = lists.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return values.reshape(len(lists), -1)
