@@ -80,6 +80,7 @@ def job(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_pretrained_and_a_saved_teacher_and_a_student_of_the_bottom_layer(local_ray: None, job: Path) -> None:
     ready = _save_teacher(job / "ready.keras")
     config = _config(job)

@@ -203,6 +203,7 @@ def small(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Co
     return config, run(config)
 
 
+@pytest.mark.slow
 def test_every_round_is_evaluated(small: tuple[Config, dict[str, Any]]) -> None:
     config, evaluation = small
     lines = {model["name"]: model for model in evaluation["models"]}
@@ -217,6 +218,7 @@ def test_every_round_is_evaluated(small: tuple[Config, dict[str, Any]]) -> None:
     assert "noisy_student/round-2" in page
 
 
+@pytest.mark.slow
 def test_rows_kept_are_weighed_in_the_run(small: tuple[Config, dict[str, Any]]) -> None:
     config, _ = small
     directory = RunDirectory.at(config.storage_path, config.name)
@@ -232,6 +234,7 @@ def test_rows_kept_are_weighed_in_the_run(small: tuple[Config, dict[str, Any]]) 
         assert (weights[labels < 0] > 0).sum() == facts["kept"]
 
 
+@pytest.mark.slow
 def test_a_changed_confidence_redoes_the_rounds_alone(small: tuple[Config, dict[str, Any]]) -> None:
     config, evaluation = small
     assert all(step.done for step in preview(config))

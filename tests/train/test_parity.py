@@ -23,7 +23,6 @@ from raykd.train.strategy import Place, strategy_named
 
 TOLERANCE = {
     "sgd": 1e-5,
-    "adamw": 1e-4,
     "adamw_xla": 1e-4,
     "accumulated": 1e-5,
     "batch_normalised": 1e-5,
@@ -42,7 +41,6 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
     sgd = {**base, "optimizer": "sgd", "learning_rate": 0.1}
     training = {
         "sgd": sgd,
-        "adamw": {**base, "learning_rate": 0.01},
         "adamw_xla": {**base, "learning_rate": 0.01, "jit_compile": True},
         "accumulated": {**sgd, "accumulate": 2},
         "batch_normalised": sgd,
