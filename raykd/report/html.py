@@ -82,7 +82,7 @@ def _measured(evaluation: dict[str, Any]) -> str:
         )
         said.append("over plain, models are compared on the same rows.")
         said.append(f"The ECE has {evaluation['ece_bins']} bins.")
-    timed = "All models were timed on the same batch in the same process"
+    timed = "All models were timed on the same batch in the same process, those built alike once"
     if evaluation.get("timing_batch") is not None:
         threads = {0: "all threads", 1: "one thread"}.get(evaluation["threads"], f"{evaluation['threads']} threads")
         timed += f", {evaluation['timing_batch']} rows on {threads}, after warming up"
