@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from raykd.config import Space, Weighting
@@ -63,6 +62,8 @@ def member_weights(
 
 def _fitted(probabilities_MBC: Floats, labels_B: NDArray[np.int32], space: Space) -> Floats:
     """The NLL is convex in the weights in either space, so what is found from equal weights is the least."""
+    from scipy.optimize import minimize  # Slow to load: not for every process that imports this module.
+
     rows_B = np.arange(len(labels_B))
     if space == "logits":
         logits_MBC = _logits(probabilities_MBC)

@@ -12,7 +12,7 @@ from ray.exceptions import RayActorError
 
 from raykd.artifacts import RunDirectory
 from raykd.errors import InputError
-from raykd.quiet import quiet
+from raykd.process import prepare
 from raykd.schedule import Step
 
 _HELPERS_LOST = 10  # while one step is delegated, before it is given up
@@ -81,7 +81,7 @@ class Lane:
         self._run = run
         self._board = board
         self._verbose = verbose
-        _prepare(share.threads, verbose)
+        prepare(share.threads, verbose=verbose)
 
     def ready(self) -> str:
         """The node that the lane is on. Raises: InputError when the run directory is not to be seen from there."""
@@ -136,20 +136,12 @@ class Helper:
 
     def __init__(self, threads: int, run: RunDirectory, verbose: bool) -> None:
         self._run = run
-        _prepare(threads, verbose)
+        prepare(threads, verbose=verbose)
 
     def work(self, step: Step, report: Reporter, part: Part) -> Event:
         """Do a part of the step's work. Raises: as it does; InputError when the run directory can't be seen here."""
         _check_sight(self._run)
         return step.work(self._run, report, **({"part": part} if step.shared else {}))
-
-
-def _prepare(threads: int, verbose: bool) -> None:
-    if not verbose:
-        quiet()
-    from raykd.train.strategy import use_threads
-
-    use_threads(threads)
 
 
 def _check_sight(run: RunDirectory) -> None:

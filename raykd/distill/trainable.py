@@ -16,7 +16,7 @@ from raykd.artifacts import RunDirectory
 from raykd.config import Config
 from raykd.distill.recipes import Student
 from raykd.distill.trials import OBJECTIVE, Settings, shortened, trial_folder, with_settings
-from raykd.quiet import quiet
+from raykd.process import prepare
 
 if TYPE_CHECKING:
     from raykd.data.shards import Manifest
@@ -69,10 +69,7 @@ def train_trial(given: dict[str, Any], work: Work) -> None:
 def _prepare(threads: int) -> None:
     """Once in a process."""
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(_STOP_SECONDS)
-    quiet()
-    from raykd.train.strategy import use_threads
-
-    use_threads(threads)
+    prepare(threads)
 
 
 def trial_jobs(

@@ -24,6 +24,7 @@ from raykd.data.sources import Source, open_source, source_fingerprint
 from raykd.data.sources.pieces import Piece
 from raykd.errors import InputError
 from raykd.predict.members import Members
+from raykd.process import prepare
 from raykd.train.checkpoint import WEIGHTS
 
 _STEP = "_raykd"
@@ -152,13 +153,9 @@ class _Actor:
     """Holds the models; takes one piece at a time."""
 
     def __init__(self, task: _Predicting, threads: int) -> None:
-        from raykd.quiet import quiet
-
-        quiet()
+        prepare(threads)
         from raykd.predict.scorer import Scorer
-        from raykd.train.strategy import use_threads
 
-        use_threads(threads)
         self._task = task
         self._scorer = Scorer(task.run, task.members, task.manifest.inputs, task.source.data.truncation)
 
