@@ -8,7 +8,7 @@ import ast
 import gc
 import hashlib
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ _PAIRS = pa.schema(
         ("label", pa.int32()),
     ]
 )
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a statement, or a part of one, holds others
 _MAX_PASSAGE_WORDS = 120  # More than any model here reads; the rest would only be encoded and cut off.
 
 
@@ -82,13 +83,23 @@ def _pairs_in(source: str) -> list[dict[str, str]]:
     except (SyntaxError, ValueError):  # Packages ship templates and files for other Python versions.
         return []
     pairs = []
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             summary, _, body = (ast.get_docstring(node) or "").partition("\n\n")
             query, passage = " ".join(summary.split()), " ".join(body.split()[:_MAX_PASSAGE_WORDS])
             if len(query.split()) >= _MIN_QUERY_WORDS and len(passage.split()) >= _MIN_PASSAGE_WORDS:
                 pairs.append({"query": query, "passage": passage})
     return pairs
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every statement, whatever it stands in; what they are made of, most of a tree, holds no definition."""
+    left: list[ast.AST] = [tree]
+    while left:
+        node = left.pop()
+        yield node
+        for block in _BLOCKS:
+            left.extend(getattr(node, block, ()))
 
 
 def pairs(docstrings: pa.Table, shares: dict[str, float], seed: int) -> pa.Table:

@@ -39,6 +39,18 @@ def short_body():
     """
 
 def bare(): pass
+
+try:
+    import missing
+except ImportError:
+    for _ in range(1):
+        match 1:
+            case 1:
+                def deep_inside():
+                    """Found wherever it stands.
+
+                    Exactly five words of body.
+                    """
 '''
 
 
@@ -144,6 +156,7 @@ def test_docstrings_of_a_source_by_hand(tmp_path):
     rows = docsqa.docstrings_of([str(path)]).to_pylist()
     expected = [
         ("A summary over two lines.", "A body of enough words to be kept."),
+        ("Found wherever it stands.", "Exactly five words of body."),
         ("Three words here.", "Exactly five words of body."),
     ]
     assert sorted((row["query"], row["passage"]) for row in rows) == expected
