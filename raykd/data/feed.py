@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,9 +139,9 @@ class Feed:
         wanted = [
             (epoch, position)
             for epoch in epochs
-            for turn in zip(*(order.visits(epoch, stream) for stream in self._streams), strict=True)
+            for turn in zip_longest(*(order.visits(epoch, stream) for stream in self._streams))
             for position in turn
-            if self._key(epoch, position) not in self._blocks
+            if position is not None and self._key(epoch, position) not in self._blocks
         ]  # fmt: skip
         if not wanted:
             return iter(())

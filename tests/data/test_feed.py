@@ -1,5 +1,6 @@
 """The feed through Ray Data: every row once, the same batches for any number of workers, resumable anywhere."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,12 @@ def _take(feed: Feed, start: int, stop: int) -> list[dict[str, Any]]:
     return [{**batch, "inputs": batch["inputs"][:, : batch["width"]]} for batch in batches]
 
 
+@pytest.mark.parametrize("shards", [8, 6, 3])  # of 4 streams: as many for each, more for some, none for one
 @pytest.mark.parametrize("cached", [True, False])
-def test_every_row_once_per_epoch_beside_its_label_and_logits(local_ray: None, reader: Reader, cached: bool) -> None:
+def test_every_row_once_per_epoch_beside_its_label_and_logits(
+    local_ray: None, reader: Reader, cached: bool, shards: int
+) -> None:
+    reader = replace(reader, shards=reader.shards[:shards])
     steps = Order(reader.shards, STREAMS, BATCH, seed=3).steps_per_epoch
     batches = _take(_feed(reader, cached=cached), 0, 2 * steps)
     for epoch in (batches[:steps], batches[steps:]):
@@ -57,7 +62,7 @@ def test_every_row_once_per_epoch_beside_its_label_and_logits(local_ray: None, r
         ids = np.concatenate([batch["inputs"][:, 0] for batch in epoch])
         logits = np.concatenate([batch["teacher_logits"] for batch in epoch])
         real = rows["weight"] == 1.0
-        assert sorted(ids[real]) == list(range(100, 201))
+        assert sorted(ids[real]) == list(range(100, 100 + sum(shard.rows for shard in reader.shards)))
         np.testing.assert_array_equal(rows["label"][real], ids[real] % 2)
         np.testing.assert_array_equal(logits[real, 0, 0], ids[real])
         assert set(rows["label"][~real]) <= {-1}
