@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-FEW, TIMES = 50_000, 20
+FEW, TIMES = 100_000, 20
 
 TRAIN = """
 import json, resource, sys
