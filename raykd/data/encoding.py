@@ -121,17 +121,17 @@ def encode_rows(
     """
     rows: list[Any] = list(columns[0]) if len(columns) == 1 else list(zip(columns[0], columns[1], strict=True))
     tokenizer = Tokenizer.from_str(tokenizer.to_str())  # The caller's keeps its settings.
-    tokenizer.no_truncation()
-    ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(rows)]
-    long = [row for row, found in enumerate(ids) if len(found) > max_length]
-    by_strategy = {"longest_first": long}
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    encodings = tokenizer.encode_batch_fast(rows)
+    ids = [encoding.ids for encoding in encodings]
+    cut = [row for row, encoding in enumerate(encodings) if encoding.overflowing]
     if len(columns) == 2 and truncation == "only_second":
         room = max_length - tokenizer.num_special_tokens_to_add(is_pair=True)
-        queries = tokenizer.encode_batch_fast([columns[0][row] for row in long], add_special_tokens=False)
-        whole = {row for row, query in zip(long, queries, strict=True) if len(query.ids) < room}
-        by_strategy = {"only_second": sorted(whole), "longest_first": [row for row in long if row not in whole]}
-    for strategy, chosen in by_strategy.items():
-        tokenizer.enable_truncation(max_length, strategy=strategy)
-        for row, encoding in zip(chosen, tokenizer.encode_batch_fast([rows[row] for row in chosen]), strict=True):
+        tokenizer.no_truncation()
+        queries = tokenizer.encode_batch_fast([columns[0][row] for row in cut], add_special_tokens=False)
+        # A query of at most half the room has stayed whole as it is.
+        whole = [row for row, query in zip(cut, queries, strict=True) if room // 2 < len(query.ids) < room]
+        tokenizer.enable_truncation(max_length, strategy="only_second")
+        for row, encoding in zip(whole, tokenizer.encode_batch_fast([rows[row] for row in whole]), strict=True):
             ids[row] = encoding.ids
-    return [np.asarray(found, np.int32) for found in ids], len(long)
+    return [np.asarray(found, np.int32) for found in ids], len(cut)
