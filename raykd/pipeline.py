@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from raykd import tables
 from raykd.artifacts import EVALUATION, EXAMPLES, MARKER, PROFILE, SWEEP, RunDirectory
 from raykd.capacity import check_storage
 from raykd.cluster import Waits, await_room, connect, lanes_for
@@ -79,7 +80,7 @@ def sweep(config: Config, *, address: str | None = None, verbose: bool = False) 
             if missing:
                 _perform(config, directory, missing, lease, console, address, verbose)
             best: Facts = directory.read_json(BEST)
-            console.trials(read_records(directory), best)
+            console.below(*tables.trials(read_records(directory), best))
     return best
 
 
@@ -121,7 +122,7 @@ def _run(config: Config, address: str | None, verbose: bool, *, reports: bool) -
             evaluation: Facts = directory.read_json("evaluation.json")
             if reports:
                 _report(config, directory, evaluation)
-            console.results(evaluation, directory.path("report.html") if reports else None)
+            console.below(*tables.results(evaluation, directory.path("report.html") if reports else None))
             if config.scaling.profile:
                 console.below(_profile(directory))
     return evaluation

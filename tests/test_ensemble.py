@@ -2,9 +2,21 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from raykd.ensemble import average, member_weights
+from raykd.ensemble import average, member_weights, tempered
+from raykd.train.predict import probabilities_of
 
 SPACES = ["probabilities", "logits"]
+
+
+def test_tempering_by_hand():
+    assert_allclose(tempered(np.array([[0.8, 0.2]]), 2.0), [[2 / 3, 1 / 3]])  # roots of 4 to 1
+    assert_allclose(tempered(np.array([[0.8, 0.2]]), 1.0), [[0.8, 0.2]])
+    assert_allclose(tempered(np.array([[1.0, 0.0]]), 2.0), [[1.0, 0.0]])
+
+
+def test_temperature_of_a_softmax_is_that_of_its_logits():
+    logits_BKC = np.random.default_rng(0).normal(0, 3, (5, 1, 4)).astype(np.float32)
+    assert_allclose(tempered(probabilities_of(logits_BKC), 1.7), probabilities_of(logits_BKC / 1.7), rtol=1e-6)
 
 
 def test_average_by_hand():

@@ -30,7 +30,8 @@ def predict(
 ) -> None:
     """Predict every row of a file: Parquet with each row's class and probabilities.
 
-    Read, predicted and written piece by piece; the same command goes on where an earlier one stopped.
+    A student's probabilities are calibrated, as in an export. Rows are read, predicted and written piece by piece;
+    the same command goes on where an earlier one stopped.
 
     Examples:
 
@@ -106,8 +107,7 @@ def export(
 
     - `raykd export ~/raykd_results/digits --model ensemble/many_on_many --format saved_model,onnx,litert`
     """
-    from raykd import pipeline
-    from raykd.console import show_exports
+    from raykd import pipeline, tables
     from raykd.export.choice import chosen_name, export_folder
     from raykd.export.source import open_run
 
@@ -115,7 +115,7 @@ def export(
     config = _exporting(config, model, format_, licence)
     folder = export_folder(chosen_name(config))
     facts = pipeline.export(config, directory, verbose=verbose)
-    show_exports(facts["exports"], directory.path(folder))
+    tables.show(tables.exports(facts["exports"], directory.path(folder)))
 
 
 def serve(

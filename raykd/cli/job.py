@@ -34,16 +34,16 @@ def run(
 
     - `raykd run mine.yaml --profile` also writes profile/ in the run directory, of the trainings that it does
     """
-    from raykd.console import show_plan, show_seeds
+    from raykd import tables
     from raykd.preview import preview
 
     loaded = load(config, [*(set_ or []), *(["scaling.profile=true"] if profile else [])], name, storage_path)
     if dry_run:
-        show_plan(preview(loaded))
+        tables.show(tables.steps(preview(loaded)))
     elif seeds is not None:
         from raykd.seeds import run_seeds
 
-        show_seeds(run_seeds(loaded, _parse_seeds(seeds), address=address, verbose=verbose))
+        tables.show(tables.seeds(run_seeds(loaded, _parse_seeds(seeds), address=address, verbose=verbose)))
     else:
         from raykd import pipeline
 
@@ -74,14 +74,13 @@ def sweep(
 
     - `raykd run mine.yaml --set sweep.enabled=true` goes on to the students
     """
-    from raykd import pipeline
+    from raykd import pipeline, tables
     from raykd.artifacts import SWEEP
-    from raykd.console import show_plan
     from raykd.preview import preview
 
     loaded = pipeline.sweeping(load(config, set_, name, storage_path))
     if dry_run:
-        show_plan(preview(loaded, last=SWEEP))
+        tables.show(tables.steps(preview(loaded, last=SWEEP)))
     else:
         pipeline.sweep(loaded, address=address, verbose=verbose)
 
@@ -108,13 +107,12 @@ def part(name_of_part: str, purpose: str) -> Callable[..., None]:
         dry_run: DryRun = False,
         verbose: Verbose = False,
     ) -> None:
-        from raykd import pipeline
-        from raykd.console import show_plan
+        from raykd import pipeline, tables
         from raykd.preview import preview
 
         loaded = load(config, set_, name, storage_path)
         if dry_run:
-            show_plan(preview(loaded, last=pipeline.LAST[name_of_part]))
+            tables.show(tables.steps(preview(loaded, last=pipeline.LAST[name_of_part])))
         else:
             getattr(pipeline, name_of_part)(loaded, address=address, verbose=verbose)
 

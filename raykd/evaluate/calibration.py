@@ -1,6 +1,6 @@
 """Calibration: whether a probability is the share of right answers, and one number that mends it afterwards.
 
-Readers: the evaluation; an export or a server applies `tempered` with the stored temperature. Axes: B rows, C classes.
+Axes: B rows, C classes.
 """
 
 import math
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 
+from raykd.ensemble import tempered
 from raykd.evaluate.quality import ECE_BINS, Floats, Labels, bins_of, expected_calibration_error, row_losses
 
 _LOWEST, _HIGHEST = 0.05, 20.0  # temperatures; a model that is always right would have 0
@@ -25,15 +26,6 @@ CALIBRATION = (
     "validation_ece",
     "validation_ece_tempered",
 )
-
-
-def tempered(probabilities_BC: Floats, temperature: float) -> Floats:
-    """softmax(log p / temperature), [B, C]: above 1 less sure, below 1 surer, in the same order within each row.
-
-    It takes the probabilities that a model or an ensemble predicts at last, so the most probable class stays.
-    """
-    softened: Floats = softmax(_logs(probabilities_BC) / temperature, axis=1)
-    return softened
 
 
 def fit_temperature(probabilities_BC: Floats, labels_B: Labels) -> float:

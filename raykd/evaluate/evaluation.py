@@ -170,6 +170,13 @@ def _publish_temperatures(
     return {name: float(line["temperature"]) for name, line in fitted.items()}
 
 
+def stored_temperature(run: RunDirectory, folders: Sequence[str]) -> float:
+    """With which the prediction of these models is calibrated; 1 for an ensemble, or what is not calibrated."""
+    if len(folders) > 1 or not run.exists(f"{folders[0]}/{TEMPERATURE}"):
+        return 1.0
+    return float(run.read_json(f"{folders[0]}/{TEMPERATURE}")["temperature"])
+
+
 def member_weights_of(
     line: Entry, config: Config, predictors: Mapping[str, Predictor], run: RunDirectory, manifest: Manifest
 ) -> tuple[float, ...] | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from raykd.evaluate.calibration import reliability, tempered
+from raykd.ensemble import tempered
+from raykd.evaluate.calibration import reliability
 from raykd.evaluate.quality import Floats, Labels
 
 _MOST_CLASSES = 25  # of a whole confusion matrix; of more classes the most frequent confusions are kept

@@ -17,13 +17,12 @@ from raykd.config import Config, Space
 from raykd.data.encoding import InputSpec
 from raykd.data.shards import Arrays, Manifest, read_manifest
 from raykd.distill.stages import model_of_step
-from raykd.ensemble import Floats, average
+from raykd.ensemble import Floats, average, tempered
+from raykd.evaluate.evaluation import stored_temperature
 from raykd.export.choice import folders_of
 from raykd.models.build import ModelSpec, build
 from raykd.train.checkpoint import assign, load_weights
 from raykd.train.predict import Predictor, probabilities_of
-
-_TEMPERATURE = "temperature.json"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,6 @@ def load_servable(config: Config, name: str, run: RunDirectory) -> Servable:
     specs = [model_of_step(config, folder, manifest) for folder in folders]
     known = tuple(spec for spec in specs if spec is not None)
     [line] = [model for model in run.read_json(f"{EVALUATION}/models.json")["models"] if model["name"] == name]
-    calibrated = len(folders) == 1 and run.exists(f"{folders[0]}/{_TEMPERATURE}")
     return Servable(
         name=name,
         folders=folders,
@@ -85,7 +83,7 @@ def load_servable(config: Config, name: str, run: RunDirectory) -> Servable:
         values=tuple(load_weights(run, folder) for folder in folders),
         weights=tuple(line.get("weights") or (1.0,)),
         space=config.distill.average,
-        temperature=float(run.read_json(f"{folders[0]}/{_TEMPERATURE}")["temperature"]) if calibrated else 1.0,
+        temperature=stored_temperature(run, folders),
         parts=_parts(config, folders, known, manifest),
         fields=_fields(config, manifest.inputs),
         tokenizer=run.read_bytes(f"{EXAMPLES}/tokenizer.json").decode() if manifest.inputs.kind == "tokens" else None,
@@ -120,15 +118,6 @@ def predict(servable: Servable, rows: Arrays) -> Floats:
         for spec, values in zip(servable.specs, servable.values, strict=True)
     ]
     return tempered(average(members_MBC, servable.weights, servable.space), servable.temperature)
-
-
-def tempered(probabilities_BC: Floats, temperature: float) -> Floats:
-    """p^(1/T), made to sum to 1 (Guo et al. 2017, section 4.2, for a prediction that is no softmax of logits)."""
-    if temperature == 1.0:
-        return probabilities_BC
-    raised = (probabilities_BC / probabilities_BC.max(axis=1, keepdims=True)) ** (1.0 / temperature)
-    scaled: Floats = raised / raised.sum(axis=1, keepdims=True)
-    return scaled
 
 
 @keras.saving.register_keras_serializable(package="raykd")

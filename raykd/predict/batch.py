@@ -52,7 +52,7 @@ def predict_source(
     """Write the class and the probabilities of every row of `data.source`, as far as they aren't there yet.
 
     Columns: `file`, `row` in it (or the id's own column, where `data.columns.id` names one), `prediction` (the class),
-    `name` where classes have names, and `probabilities`.
+    `name` where classes have names, and `probabilities`, calibrated where the evaluation has found how.
     Args: output: a folder or URI; new, empty, or that of an earlier prediction, which is replaced where it is another.
     Raises: InputError for bad input, more bad rows than `data.max_bad_fraction`, or a folder that holds other files.
     """
@@ -91,7 +91,8 @@ def _fingerprint(run: RunDirectory, members: Members, manifest: Manifest, data: 
     weights = [hashlib.sha256(run.read_bytes(f"{one.folder}/{WEIGHTS}")).hexdigest() for one in members.members]
     read = data.model_dump(include={"source", "format", "columns", "image", "truncation"})
     rows = source_fingerprint(data)
-    return fingerprint(_FORMAT, weights, members.weights, members.space, manifest.fingerprint, read, rows)
+    combined = (members.weights, members.space, members.temperature)
+    return fingerprint(_FORMAT, weights, *combined, manifest.fingerprint, read, rows)
 
 
 def _perform(task: "_Predicting", source: Source, capacity: Capacity) -> int:

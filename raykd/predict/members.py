@@ -9,7 +9,7 @@ from raykd.data.shards import Manifest
 from raykd.distill.inheritance import best_teacher
 from raykd.distill.trials import chosen
 from raykd.errors import InputError
-from raykd.evaluate.evaluation import Entry, entries, spec_of
+from raykd.evaluate.evaluation import Entry, entries, spec_of, stored_temperature
 from raykd.models.build import ModelSpec
 
 _MODELS = f"{EVALUATION}/models.json"
@@ -27,13 +27,17 @@ class Member:
 class Members:
     """Models that predict together.
 
-    Args: weights: one per member, summing to 1; None: equal ones; space: what is averaged.
+    Args:
+        weights: one per member, summing to 1; None: equal ones.
+        space: what is averaged.
+        temperature: that calibrates what they predict.
     """
 
     name: str
     members: tuple[Member, ...]
     weights: tuple[float, ...] | None
     space: Space
+    temperature: float = 1.0
 
 
 def members_of(config: Config, run: RunDirectory, manifest: Manifest, name: str | None) -> Members:
@@ -50,7 +54,8 @@ def members_of(config: Config, run: RunDirectory, manifest: Manifest, name: str 
     if missing is not None:
         raise InputError(f"{run.path(missing)}: not trained yet; finish the run with `raykd run` first")
     members = tuple(Member(folder, spec_of(config, folder, manifest)) for folder in entry.members)
-    return Members(entry.name, members, _weights(entry, config, run), config.distill.average)
+    temperature = stored_temperature(run, entry.members)
+    return Members(entry.name, members, _weights(entry, config, run), config.distill.average, temperature)
 
 
 def check_trusted(members: Members, config_path: str) -> None:

@@ -1,4 +1,7 @@
-"""Predictions for raw rows: encoded, batched by length, through every member, averaged. Loads TensorFlow."""
+"""Predictions for raw rows: encoded, batched by length, through every member, averaged, calibrated.
+
+Loads TensorFlow.
+"""
 
 from typing import Any
 
@@ -10,7 +13,7 @@ from tokenizers import Tokenizer
 from raykd.artifacts import EXAMPLES, RunDirectory
 from raykd.data.encoding import InputSpec, encode_rows
 from raykd.data.shards import Arrays, unpack
-from raykd.ensemble import average
+from raykd.ensemble import average, tempered
 from raykd.errors import InputError
 from raykd.predict.members import Members
 from raykd.train.checkpoint import load_weights
@@ -28,18 +31,19 @@ class Scorer:
         self._inputs = inputs
         self._weights = members.weights
         self._space = members.space
+        self._temperature = members.temperature
         self._predictors = [Predictor(member.spec, load_weights(run, member.folder)) for member in members.members]
         tokens = inputs.kind == "tokens"
         self._tokenizer = Tokenizer.from_str(run.read_bytes(f"{EXAMPLES}/tokenizer.json").decode()) if tokens else None
 
     def __call__(self, rows: pa.Table) -> NDArray[np.float64]:
-        """Probabilities [rows, classes]. Args: rows: `text_0` (and `text_1`) or `features`.
+        """Calibrated probabilities [rows, classes]. Args: rows: `text_0` (and `text_1`) or `features`.
 
         Raises: InputError when the features are others than those that the models have learned from.
         """
         arrays = self._arrays(rows)
         predictions = [probabilities_of(predictor.logits(arrays)) for predictor in self._predictors]
-        return average(predictions, self._weights, self._space)
+        return tempered(average(predictions, self._weights, self._space), self._temperature)
 
     def _arrays(self, rows: pa.Table) -> Arrays:
         if self._tokenizer is None:

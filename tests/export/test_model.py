@@ -4,20 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from raykd.ensemble import average
-from raykd.export.model import Combination, tempered
+from raykd.ensemble import average, tempered
+from raykd.export.model import Combination
 from raykd.train.predict import probabilities_of
-
-
-def test_temperature_two_takes_square_roots() -> None:
-    # sqrt(0.8) : sqrt(0.2) = 2 : 1, and temperature 1 changes nothing.
-    assert_allclose(tempered(np.array([[0.8, 0.2]]), 2.0), [[2 / 3, 1 / 3]])
-    assert_allclose(tempered(np.array([[0.8, 0.2]]), 1.0), [[0.8, 0.2]])
-
-
-def test_temperature_of_a_softmax_is_that_of_its_logits() -> None:
-    logits_BKC = np.random.default_rng(0).normal(0, 3, (5, 1, 4)).astype(np.float32)
-    assert_allclose(tempered(probabilities_of(logits_BKC), 1.7), probabilities_of(logits_BKC / 1.7), rtol=1e-6)
 
 
 def test_heads_are_averaged_as_probabilities() -> None:

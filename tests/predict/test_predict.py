@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.metrics import log_loss
 
 from raykd.artifacts import RunDirectory
 from raykd.cli import main
@@ -33,14 +34,14 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _on_test_rows(run: RunDirectory, table: pa.Table) -> tuple[Any, Any]:
-    """Labels of the test split, and the predictions of the same rows."""
+def _on_test_rows(run: RunDirectory, table: pa.Table) -> tuple[Any, Any, Any]:
+    """Labels of the test split, and the predictions and probabilities of the same rows."""
     manifest = read_manifest(run)
     shards = list(Reader(run, manifest.of("test"), manifest.inputs).all())
     ids, labels = (np.concatenate([shard[name] for shard in shards]) for name in ("example_id", "label"))
     ordered = table.sort_by("row")
     assert ordered["row"].to_pylist() == list(range(1797))
-    return labels, ordered["prediction"].to_numpy()[ids]
+    return labels, ordered["prediction"].to_numpy()[ids], np.stack(ordered["probabilities"].to_numpy())[ids]
 
 
 def test_the_best_student_predicts_as_it_was_evaluated(
@@ -63,9 +64,12 @@ def test_the_best_student_predicts_as_it_was_evaluated(
     table = pq.read_table(tmp_path / "out")
     assert table.column_names == ["file", "row", "prediction", "probabilities"]
     np.testing.assert_allclose(np.stack(table["probabilities"].to_numpy()).sum(axis=1), 1.0, atol=1e-6)
-    labels, predicted = _on_test_rows(run, table)
+    labels, predicted, probabilities = _on_test_rows(run, table)
     [model] = [model for model in evaluation["models"] if model["name"] == name]
     assert (labels == predicted).mean() == pytest.approx(model["accuracy"])
+    # Calibrated: the loss differs from that of the plain probabilities.
+    assert log_loss(labels, probabilities) == pytest.approx(model["nll_tempered"], rel=1e-4)
+    assert abs(model["nll_tempered"] - model["nll"]) > 1e-3 * model["nll"]
 
 
 @pytest.mark.slow
@@ -78,7 +82,7 @@ def test_an_interrupted_ensemble_goes_on_with_what_is_missing(
     first = predict(run.path(), str(rows), **settings)
     parts = sorted(out.glob("*.parquet"))
     assert [part.name.split("-")[1] for part in parts] == ["000000", "000001", "000002", "000003"]
-    labels, predicted = _on_test_rows(run, pq.read_table(out))
+    labels, predicted, _ = _on_test_rows(run, pq.read_table(out))
     [model] = [model for model in evaluation["models"] if model["name"] == "ensemble/many_on_many"]
     assert (labels == predicted).mean() == pytest.approx(model["accuracy"])
 

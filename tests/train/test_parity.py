@@ -1,6 +1,8 @@
 """One device, two mirrored devices and two workers train to the same weights."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -33,6 +35,8 @@ TOLERANCE = {
     "mixed": 1e-5,
     "selected": 1e-5,
 }
+MORE = ("streamed", "whole_batch", "imitating", "mixed", "selected")  # trained where they are asked for
+CASES = [pytest.param(case, marks=pytest.mark.slow) if case in MORE else case for case in TOLERANCE]
 
 
 def _jobs(kind: str) -> dict[str, TrainJob]:
@@ -69,58 +73,69 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
     return jobs
 
 
-def _train_all(run: RunDirectory, kind: str, place: Place) -> None:
+def _train_all(run: RunDirectory, kind: str, place: Place, cases: Sequence[str]) -> None:
     from raykd.train.loop import train
     from raykd.train.program import program_for
 
-    for job in _jobs(kind).values():
+    for job in map(_jobs(kind).__getitem__, cases):
         train(job, run, read_manifest(run), place, ignore)
         save_weights(run, f"{job.folder}/rank-{place.rank}", values_of(program_for(job, place).model.variables))
 
 
 @ray.remote(max_calls=1, num_cpus=0.5)
-def _mirrored(run: RunDirectory) -> None:
+def _mirrored(run: RunDirectory, cases: Sequence[str]) -> None:
     import tensorflow as tf
 
     [processor] = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
-    _train_all(run, "mirrored", Place(strategy_named("mirrored")))
+    _train_all(run, "mirrored", Place(strategy_named("mirrored")), cases)
 
 
-def _on_two_workers(run: RunDirectory) -> None:
+def _on_two_workers(run: RunDirectory, cases: Sequence[str]) -> None:
     def work() -> None:
         context = ray.train.get_context()
         strategy = strategy_named("multi_worker_mirrored")
-        _train_all(run, "workers", Place(strategy, context.get_world_rank(), context.get_world_size()))
+        _train_all(run, "workers", Place(strategy, context.get_world_rank(), context.get_world_size()), cases)
 
     scaling = ray.train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 1})
     TensorflowTrainer(work, scaling_config=scaling, run_config=RunConfig(storage_path=run.root, name="ray")).fit()
 
 
 @pytest.fixture(scope="module")
-def trained(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+def trained_together(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunDirectory]:
+    """Trains some cases in every way, once."""
     from small import write_examples, write_teacher
 
-    run = RunDirectory.at(str(tmp_path_factory.mktemp("parity")), "run")
-    write_examples(run)
-    write_teacher(run)
-    mirrored = _mirrored.remote(run)  # meanwhile
-    for job in _jobs("one").values():
-        launch(job, run, ignore, ScalingConfig())
-    ray.get(mirrored)
-    _on_two_workers(run)
-    return run
+    @cache
+    def train(*cases: str) -> RunDirectory:
+        run = RunDirectory.at(str(tmp_path_factory.mktemp("parity")), "run")
+        write_examples(run)
+        write_teacher(run)
+        mirrored = _mirrored.remote(run, cases)  # meanwhile
+        for job in map(_jobs("one").__getitem__, cases):
+            launch(job, run, ignore, ScalingConfig())
+        ray.get(mirrored)
+        _on_two_workers(run, cases)
+        return run
+
+    return train
+
+
+@pytest.fixture
+def trained(trained_together: Callable[..., RunDirectory], request: pytest.FixtureRequest) -> RunDirectory:
+    case = request.node.callspec.params["case"] if hasattr(request.node, "callspec") else "sgd"
+    return trained_together(*(other for other in TOLERANCE if (other in MORE) == (case in MORE)))
 
 
 @pytest.mark.parametrize("kind", ["mirrored", "workers"])
-@pytest.mark.parametrize("case", TOLERANCE)
+@pytest.mark.parametrize("case", CASES)
 def test_weights_equal_those_of_one_device(trained: RunDirectory, kind: str, case: str) -> None:
     expected, found = (load_weights(trained, f"{where}/{case}") for where in ("one", kind))
     for one, several in zip(expected, found, strict=True):
         np.testing.assert_allclose(several, one, rtol=0, atol=TOLERANCE[case])
 
 
-@pytest.mark.parametrize("case", TOLERANCE)
+@pytest.mark.parametrize("case", CASES)
 def test_both_ranks_end_with_the_same_bits(trained: RunDirectory, case: str) -> None:
     first, second = (load_weights(trained, f"workers/{case}/rank-{rank}") for rank in (0, 1))
     assert [value.tobytes() for value in first] == [value.tobytes() for value in second]
@@ -136,7 +151,7 @@ def test_all_workers_stop_early_together(trained: RunDirectory) -> None:
     assert epochs[0] == epochs[1] < 10
 
 
-@pytest.mark.parametrize("case", TOLERANCE)
+@pytest.mark.parametrize("case", CASES)
 def test_validation_is_that_of_one_device(trained: RunDirectory, case: str) -> None:
     expected, found = (trained.read_json(f"{where}/{case}/history.json") for where in ("one", "workers"))
     for one, several in zip(expected, found, strict=True):
