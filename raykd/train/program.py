@@ -179,11 +179,15 @@ class Program:
         settings = self._alpha, self._temperature
         if not self._gathers:
             return self._objective(labels_B, logits_BKC, teachers_BNC, *settings, weights_B)
-        labels_A, logits_AKC, teachers_ANC, weights_A = _gathered(labels_B, logits_BKC, teachers_BNC, weights_B)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        replica_B = tf.fill([labels_B.shape[0]], tf.cast(replica, tf.int32))
+        labels_A, logits_AKC, teachers_ANC, weights_A, replica_A = _gathered(
+            labels_B, logits_BKC, teachers_BNC, weights_B, replica_B
+        )
         loss_A = self._objective(labels_A, logits_AKC, teachers_ANC, *settings, weights_A)
-        own = labels_B.shape[0]
-        first = tf.distribute.get_replica_context().replica_id_in_sync_group * own
-        return loss_A[first : first + own]
+        # Replicas come in order, not all with equally many rows.
+        first = tf.reduce_sum(tf.cast(replica_A < replica, tf.int32))
+        return tf.slice(loss_A, [first], [labels_B.shape[0]])
 
 
 def _compiled(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:

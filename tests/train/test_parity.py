@@ -34,8 +34,16 @@ TOLERANCE = {
     "imitating": 1e-5,
     "mixed": 1e-5,
     "selected": 1e-5,
+    "unequal_parts": 1e-5,
 }
-MORE = ("streamed", "whole_batch", "imitating", "mixed", "selected")  # trained where they are asked for
+MORE = (
+    "streamed",
+    "whole_batch",
+    "imitating",
+    "mixed",
+    "selected",
+    "unequal_parts",
+)  # only where asked for
 CASES = [pytest.param(case, marks=pytest.mark.slow) if case in MORE else case for case in TOLERANCE]
 
 
@@ -53,6 +61,7 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
         "whole_batch": {**sgd, "jit_compile": True},
         "imitating": sgd,
         "selected": sgd,
+        "unequal_parts": {**sgd, "batch_size": 18},
         "mixed": {**sgd, "accumulate": 2, "augment": {"mixup": 0.5}},
     }
     plain = MLPConfig(type="mlp", hidden=[8])
@@ -60,9 +69,10 @@ def _jobs(kind: str) -> dict[str, TrainJob]:
     for name, values in training.items():
         job = small_job(f"{kind}/{name}", training=TrainingConfig(**values), keep_best=name == "stopped_early")
         model = CustomModelConfig(type="bodies:batch_normalised") if name == batch_normalised.__name__ else plain
-        data = job.data.model_copy(update={"cache": "none"} if name == "streamed" else {})
-        if name == "whole_batch":
-            # Its correlations are of columns, over the rows of all replicas.
+        changes = {"streamed": {"cache": "none"}, "unequal_parts": {"streams": 3}}
+        data = job.data.model_copy(update=changes.get(name, {}))
+        if name in ("whole_batch", "unequal_parts"):
+            # Its correlations are of columns, over the rows of all replicas. One worker may have twice the other's.
             job = replace(job, objective=Objective("dist"), logits=(logits_folder("a"),), alpha=0.8)
         if name == "selected":
             # Of the unlabelled rows some have weight 0, the others more or less than 1.
