@@ -68,6 +68,7 @@ class Lease:
         self._run = run
         self._self = Holder.this_process()
         self._released = threading.Event()
+        self._renewed = time.monotonic()
         self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._taken_by: Holder | None = None
         self._name: Any = None
@@ -95,7 +96,12 @@ class Lease:
         self._name = None  # Without its handle Ray ends the actor.
 
     def check(self) -> None:
-        """Raises: InputError when another process has taken the directory, because this one seemed dead."""
+        """Raises: InputError when another process has taken the directory, because this one seemed dead.
+
+        What keeps the file from being renewed, once another may take it for that of a dead process.
+        """
+        if self._taken_by is None and time.monotonic() - self._renewed > STALE_SECONDS:
+            self._renew_once()
         if self._taken_by is not None:
             raise self._refusal(self._taken_by)
 
@@ -133,12 +139,19 @@ class Lease:
         )
 
     def _renew(self) -> None:
-        while not self._released.wait(_RENEW_SECONDS):
-            found = self._read()
-            if found is not None and found.owner != self._self.owner:
-                self._taken_by = found
-                return
-            self._write(replace(self._self, renewed=time.time()))
+        while self._taken_by is None and not self._released.wait(_RENEW_SECONDS):
+            try:
+                self._renew_once()
+            except Exception:  # A file server away for a moment; for longer, `check` meets it itself.
+                continue
+
+    def _renew_once(self) -> None:
+        found = self._read()
+        if found is not None and found.owner != self._self.owner:
+            self._taken_by = found
+            return
+        self._write(replace(self._self, renewed=time.time()))
+        self._renewed = time.monotonic()
 
     def _read(self) -> Holder | None:
         try:

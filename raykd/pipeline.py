@@ -13,7 +13,7 @@ from raykd.capacity import check_storage
 from raykd.cluster import Waits, await_room, connect, lanes_for
 from raykd.config import Config
 from raykd.console import Console
-from raykd.distill.checks import check_classes, check_unlabelled
+from raykd.distill.checks import check_classes, check_mixup, check_unlabelled, check_workers
 from raykd.distill.trials import BEST, read_records
 from raykd.errors import InputError
 from raykd.lease import Lease
@@ -117,7 +117,7 @@ def _run(config: Config, address: str | None, verbose: bool, *, reports: bool) -
         missing = unfinished(steps, directory)
         with Console(config, directory.root, len(steps), len(missing)) as console:
             times = _perform(config, directory, missing, lease, console, address, verbose) if missing else []
-            if times or not directory.exists("evaluation.json"):
+            if times or not _is_evaluated(directory):
                 directory.write_json("evaluation.json", _evaluation(config, directory, steps, times, begun))
             evaluation: Facts = directory.read_json("evaluation.json")
             if reports:
@@ -173,7 +173,7 @@ def _perform(
 
         for phase in phases(missing):
             if phase[0].name != EXAMPLES:
-                _check_classes(config, directory)
+                _check_examples(config, directory)
             if phase[0].alone:
                 times.append(_do_alone(phase[0], directory, lease, show))
                 continue
@@ -199,12 +199,22 @@ def _do_alone(step: Step, run: RunDirectory, lease: Lease, show: Callable[[Facts
     return step, begun, time.time()
 
 
-def _check_classes(config: Config, run: RunDirectory) -> None:
+def _check_examples(config: Config, run: RunDirectory) -> None:
     from raykd.data.shards import read_manifest
 
     manifest = read_manifest(run)
     check_classes(config, manifest.classes)
     check_unlabelled(config, manifest)
+    check_mixup(config, manifest)
+    check_workers(config, manifest)
+
+
+def _is_evaluated(run: RunDirectory) -> bool:
+    """Whether `evaluation.json` is of the evaluation that the run directory holds."""
+    if not run.exists("evaluation.json"):
+        return False
+    made: str = run.facts(EVALUATION)["fingerprint"]
+    return bool(run.read_json("evaluation.json").get("fingerprint", made) == made)  # Earlier versions wrote none.
 
 
 def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Times, begun: float) -> Facts:
@@ -218,6 +228,7 @@ def _evaluation(config: Config, run: RunDirectory, steps: list[Step], times: Tim
     wall = time.time() - begun
     return {
         "schema": _SCHEMA,
+        "fingerprint": facts[EVALUATION]["fingerprint"],
         "metric": "accuracy",
         "seed": config.seed,
         **measured,

@@ -89,6 +89,27 @@ def test_holder_renews_and_notices_that_it_was_replaced(
     assert run_directory.read_json(LEASE)["host"] == "elsewhere"
 
 
+def test_a_file_server_that_is_away_is_waited_for(run_directory: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "_RENEW_SECONDS", 0.05)
+    with Lease(run_directory) as lease:
+        failures = []
+
+        def fail(run: RunDirectory, path: str, value: object) -> None:
+            failures.append(path)
+            raise OSError("stale file handle")
+
+        with monkeypatch.context() as away:
+            away.setattr(RunDirectory, "write_json", fail)
+            _wait_until(lambda: len(failures) > 2)
+            lease.check()
+            away.setattr(leases, "STALE_SECONDS", 0.0)
+            with pytest.raises(OSError, match="stale file handle"):
+                lease.check()
+        first = run_directory.read_json(LEASE)
+        _wait_until(lambda: run_directory.read_json(LEASE)["renewed"] > first["renewed"])
+        lease.check()
+
+
 def _replaced(run: RunDirectory, lease: Lease, other: Holder) -> bool:
     run.write_json(LEASE, asdict(other))  # Again and again: a renewal may be just under way.
     try:

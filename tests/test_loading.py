@@ -172,9 +172,15 @@ def test_a_bad_value_is_named_with_its_key_and_what_was_expected(job, override, 
     assert remedy in message
 
 
-def test_a_loss_over_the_whole_batch_is_not_accumulated(job):
-    message = error_of(job, "distill.soft_loss=dist", "distill.stage1.accumulate=2")
-    assert message.startswith(f"{job}: distill.stage1.accumulate: found 2, expected 1 with distill.soft_loss dist")
+@pytest.mark.parametrize(("section", "losses"), [("distill", "dist"), ("sweep", "[kl,dist]")])
+def test_a_loss_over_the_whole_batch_is_not_accumulated(job, section, losses):
+    message = error_of(job, f"{section}.soft_loss={losses}", "distill.stage1.accumulate=2")
+    assert message.startswith(f"{job}: distill.stage1.accumulate: found 2, expected 1 with {section}.soft_loss dist")
+
+
+def test_every_swept_student_must_fit_the_teacher_that_it_starts_from(job):
+    students = "sweep.student=[{type: mlp, hidden: [7]}]"
+    assert "student.initialise" in error_of(job, "student.initialise=first", students)
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,16 @@ def test_second_run_does_nothing_again(digits_config: Config, digits_run: Digits
     assert all(step.done for step in preview(digits_config))
 
 
+def test_an_evaluation_that_was_redone_is_told(digits_config: Config, digits_run: DigitsRun, tmp_path: Path) -> None:
+    directory, evaluation = digits_run
+    shutil.copytree(directory.path(), tmp_path / digits_config.name)
+    file = tmp_path / digits_config.name / "evaluation.json"
+    file.write_text(json.dumps({**evaluation, "fingerprint": "of other settings", "models": []}))
+    found = run(digits_config.model_copy(update={"storage_path": str(tmp_path)}))
+    assert (found["models"], found["fingerprint"]) == (evaluation["models"], evaluation["fingerprint"])
+    assert json.loads(file.read_text()) == found
+
+
 def test_run_directory_holds_no_leftovers(digits_run: DigitsRun) -> None:
     directory, evaluation = digits_run
     root = Path(directory.path())

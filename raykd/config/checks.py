@@ -22,7 +22,8 @@ def check(config: "Config") -> None:
     _check_losses(config)
     models = {teacher.name: teacher.model for teacher in config.teachers}
     _check_saved(config)
-    check_initialise(config.student.initialise, config.student.initialise_from, config.student.model, models)
+    for student in (config.student.model, *(config.sweep.student or ())):
+        check_initialise(config.student.initialise, config.student.initialise_from, student, models)
     check_hidden(config.distill.hidden.loss, config.scaling.strategy, config.student.model, models)
     _check_workers(config)
 
@@ -108,12 +109,13 @@ def _check_batches(config: "Config") -> None:
 
 def _check_losses(config: "Config") -> None:
     distill = config.distill
-    for where, stage in (("stage1", distill.stage1), ("stage2", distill.stage2)):
-        if distill.soft_loss == "dist" and stage.accumulate > 1:
-            raise ValueError(
-                f"distill.{where}.accumulate: found {stage.accumulate}, expected 1 with distill.soft_loss dist, "
-                "which compares all rows of a batch; change either"
-            )
+    for key, losses in (("distill", [distill.soft_loss]), ("sweep", config.sweep.soft_loss or [])):
+        for where, stage in (("stage1", distill.stage1), ("stage2", distill.stage2)):
+            if "dist" in losses and stage.accumulate > 1:
+                raise ValueError(
+                    f"distill.{where}.accumulate: found {stage.accumulate}, expected 1 with {key}.soft_loss dist, "
+                    "which compares all rows of a batch; change either"
+                )
     noisy = distill.noisy_student
     if config.has_rounds and noisy.labels == "soft" and noisy.training.augment.mixup:
         raise ValueError(

@@ -1,9 +1,11 @@
 """What a distillation asks of the examples, and a sweep of the distillation: told before anything trains."""
 
+from collections.abc import Sequence
+
 from raykd.config import Config
 from raykd.data.largest import DENSE_CLASSES, is_dense
 from raykd.data.shards import Manifest
-from raykd.distill.recipes import NOISY_STUDENT, students
+from raykd.distill.recipes import NOISY_STUDENT, PLAIN, students
 from raykd.errors import InputError
 
 TWO_CLASSES = {
@@ -24,13 +26,18 @@ def check_classes(config: Config, classes: int) -> None:
             f"distill.recipes: {NOISY_STUDENT.name} needs every class's logit, but of {classes} classes the store "
             f"keeps the largest, expected at most {DENSE_CLASSES} classes; remove the recipe"
         )
-    name = config.distill.soft_loss
-    taught = any(student.teachers for student in students(config.distill.recipes, config.teacher_names))
-    if classes < 3 and taught and name in TWO_CLASSES:
-        raise InputError(
-            f"distill.soft_loss: found {name}, but the data has {classes} classes, expected 3 or more: "
-            f"{TWO_CLASSES[name]}; set kl or logit_mse"
-        )
+    swept = config.sweep.enabled
+    taught = swept or any(student.teachers for student in students(config.distill.recipes, config.teacher_names))
+    losses: dict[str, Sequence[str]] = {
+        "distill.soft_loss": [config.distill.soft_loss] if taught else [],
+        "sweep.soft_loss": (config.sweep.soft_loss or []) if swept else [],
+    }
+    for where, names in losses.items():
+        if classes < 3 and (name := next((name for name in names if name in TWO_CLASSES), None)):
+            raise InputError(
+                f"{where}: found {name}, but the data has {classes} classes, expected 3 or more: "
+                f"{TWO_CLASSES[name]}; set kl or logit_mse"
+            )
 
 
 def check_unlabelled(config: Config, manifest: Manifest) -> None:
@@ -40,6 +47,34 @@ def check_unlabelled(config: Config, manifest: Manifest) -> None:
             f"distill.recipes: {NOISY_STUDENT.name} learns from unlabelled rows too, but found none beside "
             f"{manifest.rows('train')} labelled ones, expected at least 1; set data.labelled to fewer rows, add rows "
             "with label -1 or remove the recipe"
+        )
+
+
+def check_mixup(config: Config, manifest: Manifest) -> None:
+    """Refuse mixup where external teachers' probabilities stand in for labels: those are of unmixed rows.
+
+    Raises: InputError.
+    """
+    if "train" not in manifest.scored_only:
+        return
+    trainings = {f"teachers.{teacher.name}": teacher.training for teacher in config.teachers}
+    if PLAIN.name in config.distill.recipes:
+        trainings["student"] = config.student.training
+    for where, training in trainings.items():
+        if training.augment.mixup:
+            raise InputError(
+                f"{where}.training.augment.mixup: found {training.augment.mixup}, expected 0 where no training row has "
+                "a label: the external teachers' probabilities are those of unmixed rows; remove it"
+            )
+
+
+def check_workers(config: Config, manifest: Manifest) -> None:
+    """Refuse more workers than there are shards to train on: one would have no rows. Raises: InputError."""
+    workers, shards = config.scaling.most_workers, len(manifest.of("train"))
+    if workers > shards:
+        raise InputError(
+            f"scaling.workers: found {workers}, but the {manifest.rows('train'):,} training rows fill {shards} "
+            f"shard(s), expected at most as many workers; set scaling.workers={shards} or use more rows"
         )
 
 

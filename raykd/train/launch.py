@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import ray.train
-from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, TrainingFailedError
 from ray.train.tensorflow import TensorflowTrainer
 
 from raykd.artifacts import RunDirectory
@@ -80,7 +80,11 @@ def _on_workers(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
-    trainer.fit()
+    try:
+        trainer.fit()
+    except TrainingFailedError:
+        failure.raise_if_any()
+        raise
     failure.raise_if_any()
     run.delete_folder(f"{_RAY_TRAIN}/{name}")
 

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from raykd.config import SoftLoss
-from raykd.distill.checks import TWO_CLASSES, check_classes
+from raykd.data.encoding import InputSpec
+from raykd.data.shards import Manifest, Shard
+from raykd.distill.checks import TWO_CLASSES, check_classes, check_mixup, check_workers
 from raykd.errors import InputError
 from raykd.loading import load_config
 from raykd.losses import SOFT_LOSSES
@@ -25,6 +29,29 @@ def test_two_classes_are_refused_with_the_reason(soft_loss):
                                        ["distill.soft_loss=dkd", "distill.recipes=[plain]"]])  # fmt: skip
 def test_two_classes_are_fine_where_no_such_loss_teaches(overrides):
     check_classes(load_config("digits", overrides), 2)
+
+
+def test_a_sweep_tries_no_loss_that_two_classes_can_not_teach():
+    config = load_config("digits", ["sweep.enabled=true", "sweep.soft_loss=[kl,dkd]"])
+    with pytest.raises(InputError, match=r"sweep\.soft_loss: found dkd, but the data has 2 classes"):
+        check_classes(config, 2)
+    check_classes(config, 3)
+
+
+@pytest.mark.parametrize("section", ["teachers.wide", "student"])
+def test_mixup_is_refused_where_external_teachers_stand_in_for_labels(section):
+    config = load_config("digits", [f"{section}.training.augment.mixup=0.2"])
+    labelled = Manifest(10, InputSpec("features", 64, "float32"), (Shard("train", 0, 8, ""),))
+    check_mixup(config, labelled)
+    with pytest.raises(InputError, match=rf"{section}\.training\.augment\.mixup: found 0\.2, expected 0"):
+        check_mixup(config, replace(labelled, scored_only=("train",)))
+
+
+def test_a_worker_without_rows_is_refused():
+    manifest = Manifest(10, InputSpec("features", 64, "float32"), tuple(Shard("train", i, 1, "") for i in range(3)))
+    check_workers(load_config("digits", ["scaling.workers=3"]), manifest)
+    with pytest.raises(InputError, match=r"workers: found 4, but the 3 training rows fill 3 shard.*scaling\.workers=3"):
+        check_workers(load_config("digits", ["scaling.workers=[1,4]"]), manifest)
 
 
 def test_noisy_student_is_refused_with_very_many_classes() -> None:

@@ -62,7 +62,7 @@ def test_two_workers_stop_at_a_wild_loss_with_step_and_checkpoint(
         jit_compile=False, steps_per_call=2, checkpoint_steps=1,
     )  # fmt: skip
     with pytest.raises(FloatingPointError) as caught:
-        launch(small_job("wild", training=wild), run_directory, ignore, TWO)
+        launch(small_job("wild", training=wild), run_directory, ignore, TWO.model_copy(update={"max_failures": 0}))
     [kept] = checkpoints_in(run_directory, "wild")
     expected = f"no longer finite at step {step_of(kept) + 1}; the last good checkpoint is {run_directory.path(kept)}"
     assert expected in str(caught.value)
