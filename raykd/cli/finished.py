@@ -19,7 +19,7 @@ def predict(
         str | None, typer.Option(help="As in evaluation.json; default: the best student on validation rows.")
     ] = None,
     output: Annotated[
-        str | None, typer.Option(help="Folder or URI; default: predictions/<model>/<file>/ in the run directory.")
+        str | None, typer.Option(help="Folder or URI; default: predictions/<model>/<file>-<hash>/ in the run.")
     ] = None,
     config: Annotated[
         str | None, typer.Option(help="The run's configuration, needed where it names models of your own.")

@@ -41,7 +41,8 @@ def _labelled(labels: NDArray[np.int32], names: Sequence[str], data: DataConfig)
     if classes < 2:
         raise InputError(f"label: found {classes} class(es), expected at least 2; check data.columns.label")
     if len(present) < classes and not data.allow_missing_classes:
-        absent = min(set(range(classes)) - set(present.tolist()))
+        gaps = np.flatnonzero(present != np.arange(len(present)))
+        absent = int(gaps[0]) if gaps.size else len(present)
         shown = f"{absent} ({names[absent]})" if names else absent
         raise InputError(
             f"label: class {shown} of 0 to {classes - 1} has no example; expected every class; renumber the labels or "

@@ -35,7 +35,7 @@ from raykd.evaluate.speed import Clock
 from raykd.models.build import ModelSpec
 from raykd.train.checkpoint import load_weights
 from raykd.train.job import Report
-from raykd.train.predict import BATCH, Predictor, probabilities_of
+from raykd.train.predict import BATCH, Predictor, probabilities_of, rows_at_once
 
 Kind = Literal["teacher", "teacher_ensemble", "student", "student_ensemble"]
 
@@ -204,7 +204,8 @@ def _shown_weights(line: Entry, weights: Sequence[float] | None) -> dict[str, li
 def compare(models: Sequence[dict[str, Any]], best_teacher: str) -> list[dict[str, Any]]:
     """Each model with its retention of accuracy and its speed-up, against the best teacher and the ensemble.
 
-    None where one of the two has no line or was not timed. An ensemble's speed is that of its trained teachers.
+    None where one of the two has no line or was not timed, or the other predicts no row right. An ensemble's speed is
+    that of its trained teachers.
     """
     best = next((model for model in models if model["name"] == best_teacher), {})
     together = next((model for model in models if model["kind"] == "teacher_ensemble"), {})
@@ -221,7 +222,7 @@ def compare(models: Sequence[dict[str, Any]], best_teacher: str) -> list[dict[st
 
 
 def _ratio(figure: str, model: dict[str, Any], other: dict[str, Any]) -> float | None:
-    if model[figure] is None or other.get(figure) is None:
+    if model[figure] is None or not other.get(figure):
         return None
     return float(model[figure] / other[figure])
 
@@ -240,7 +241,9 @@ def spec_of(config: Config, folder: str, manifest: Manifest) -> ModelSpec:
 
 def _timing_batch(rows: Arrays, manifest: Manifest) -> Any:
     """The first rows of the test split, padded as they would be served together."""
-    return rows["inputs"][:BATCH, : manifest.inputs.width(int(rows["lengths"][:BATCH].max()))]
+    inputs = manifest.inputs
+    count = BATCH if inputs.kind == "tokens" else min(BATCH, rows_at_once(inputs, inputs.length))
+    return rows["inputs"][:count, : inputs.width(int(rows["lengths"][:count].max()))]
 
 
 def _device() -> str:

@@ -1,9 +1,10 @@
 """`raykd predict`: from the names of a run, a file and a model to the predictions."""
 
+import os
 import re
 from collections.abc import Sequence
 
-from raykd.artifacts import RunDirectory
+from raykd.artifacts import RunDirectory, fingerprint
 from raykd.cluster import connect
 from raykd.config import Config
 from raykd.data.shards import Manifest, read_manifest
@@ -32,7 +33,7 @@ def predict(
         run: the run directory, a path or URI.
         source: as `data.source`: a file, folder, glob or URI; its columns are those of the run, labels aside.
         model: as in `evaluation.json`; None: the student with the highest accuracy on validation rows.
-        output: folder or URI; None: `predictions/<model>/<source>/` in the run directory.
+        output: folder or URI; None: `predictions/<model>/<source>-<its place, hashed>/` in the run directory.
         config: the run's configuration, where it names models of the user's own; None: the one in the run directory.
         overrides: `a.b=value`, for columns that are named otherwise here.
         address: of a Ray cluster; None starts Ray here. verbose: let libraries' messages through.
@@ -45,7 +46,7 @@ def predict(
     if config is None:
         check_trusted(members, directory.path(_CONFIG))
     data = settings.data.model_copy(update={"source": source, "format": _format(settings, overrides)})
-    folder = output or RunDirectory.at(directory.root, f"predictions/{members.name}/{_stem(source)}").root
+    folder = output or RunDirectory.at(directory.root, f"predictions/{members.name}/{_name_of(source)}").root
     with connect(address, verbose) as cluster:
         return predict_source(directory, members, manifest, data, folder, cluster)
 
@@ -75,6 +76,9 @@ def _format(config: Config, overrides: Sequence[str]) -> str:
     return config.data.format if any(override.startswith("data.format=") for override in overrides) else "auto"
 
 
-def _stem(source: str) -> str:
+def _name_of(source: str) -> str:
+    """A folder's name that tells the source, and is no other's."""
     name = source.partition("?")[0].rstrip("/").rpartition("/")[2]
-    return re.sub(r"[^\w.-]", "_", name.partition(".")[0] or name) or "rows"
+    place = source if "://" in source else os.path.abspath(os.path.expanduser(source))
+    readable = re.sub(r"[^\w.-]", "_", name) or "rows"
+    return f"{readable}-{fingerprint(place)[:8]}"

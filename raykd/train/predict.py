@@ -10,12 +10,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from raykd.data.encoding import InputSpec
 from raykd.data.shards import Arrays
 from raykd.models.build import ModelSpec, build
 from raykd.models.norm import for_kernels
 
 BATCH = 256  # rows, where models are compared
-_POSITIONS = 1 << 14  # of a batch: tokens, or rows of features
+_TOKENS = 1 << 14  # of a batch
+_NUMBERS = 1 << 22  # of a batch of features: a layer's output may be many times as large
 _MOST_ROWS = 1024
 
 _GRAPHS: dict[str, "_Graph"] = {}
@@ -78,13 +80,18 @@ class Predictor:
         pieces, first = [], 0
         while first < len(order):
             width = self._inputs.width(int(lengths[order[first]]))
-            positions = width if self._inputs.kind == "tokens" else 1
-            chosen = order[first : first + max(1, min(_MOST_ROWS, _POSITIONS // positions))]
+            chosen = order[first : first + rows_at_once(self._inputs, width)]
             pieces.append(self.batch(rows["inputs"][chosen, :width]))
             first += len(chosen)
         logits = np.empty((len(order), *pieces[0].shape[1:]), np.float32)
         logits[order] = np.concatenate(pieces)
         return logits
+
+
+def rows_at_once(inputs: InputSpec, width: int) -> int:
+    """How many rows of so many tokens or numbers a batch has, so that it fits in memory."""
+    numbers = _TOKENS if inputs.kind == "tokens" else _NUMBERS
+    return max(1, min(_MOST_ROWS, numbers // width))
 
 
 def probabilities_of(logits_BKC: NDArray[Any]) -> NDArray[np.float64]:

@@ -75,6 +75,13 @@ def _mixed(folder: Path) -> str:
     return "."
 
 
+def _bytes_and_numbers(folder: Path) -> str:
+    bytes_ = pa.array([[row, 1] for row in range(ROWS)], pa.list_(pa.uint8()))
+    pq.write_table(_table(pixels=bytes_), folder / "a.parquet")
+    pq.write_table(_table(), folder / "b.parquet")
+    return "."
+
+
 def _file(name: str, content: str | bytes) -> Callable[[Path], str]:
     def write(folder: Path) -> str:
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -179,6 +186,19 @@ CASES = {
         _mixed,
         (FEATURES,),
         ("b.parquet: column label holds text, but numbers in ", "a.parquet; expected the same in all files; convert"),
+    ),
+    "bytes and other numbers": Case(
+        _bytes_and_numbers,
+        (FEATURES,),
+        (
+            "b.parquet: column pixels holds lists of numbers, but lists of bytes in ",
+            "a.parquet; expected the same in a",
+        ),
+    ),
+    "labels that are none": Case(
+        _parquet(label=[1_700_000_000 + row for row in range(ROWS)]),
+        (FEATURES,),
+        ("label: class 0 of 0 to 1700000039 has no example; expected every class; renumber the labels or set data.al",),
     ),
     "a teacher of other classes": Case(
         _parquet(score=[[0.2, 0.3, 0.5]] * ROWS),

@@ -56,6 +56,7 @@ def test_ratios_are_none_where_a_side_is_unknown() -> None:
     assert _ratios(trained, together) == [0.75, 0.5, 3.0, 9.0]
     assert _ratios(outside, together) == [0.75, 0.5, None, 9.0]
     assert _ratios(trained, {**together, "examples_per_second": None}) == [0.75, 0.5, 3.0, None]
+    assert _ratios({**trained, "accuracy": 0.0}, together) == [None, 0.5, 3.0, 9.0]
     assert _ratios() == [None] * 4
     assert compare([outside, STUDENT], "teacher/a")[0]["speedup"] is None
 

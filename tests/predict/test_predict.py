@@ -1,6 +1,7 @@
 """Batch prediction with the finished digits run."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from raykd.data.reader import Reader
 from raykd.data.shards import read_manifest
 from raykd.errors import InputError
 from raykd.loading import parse_config
-from raykd.predict.command import predict
+from raykd.predict.command import _name_of, predict
 from raykd.predict.members import check_trusted, members_of
 
 DigitsRun = tuple[RunDirectory, dict[str, Any]]
@@ -124,6 +125,14 @@ def test_other_numbers_than_the_models_have_learned_from(digits_run: DigitsRun, 
     pq.write_table(pa.table({"pixels": [[0.5, 0.25]]}), tmp_path / "short.parquet")
     with pytest.raises(InputError, match="found 2 numbers in a row, expected 64 as the models have learned from"):
         predict(digits_run[0].path(), str(tmp_path / "short.parquet"), output=str(tmp_path / "out"), overrides=PIXELS)
+
+
+def test_no_two_sources_share_a_folder() -> None:
+    sources = ["/d/2024.01.csv", "/d/2024.02.csv", "/e/2024.01.csv", "s3://b/2024.01.csv", "s3://b/*.csv", "/d"]
+    names = [_name_of(source) for source in sources]
+    assert names[0].startswith("2024.01.csv-")
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in names)
 
 
 def test_code_is_not_imported_from_a_run_directory(digits_run: DigitsRun) -> None:

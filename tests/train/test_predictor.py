@@ -8,7 +8,15 @@ from raykd.data.encoding import CLS_ID, SEP_ID, InputSpec
 from raykd.models.build import ModelSpec, build
 from raykd.train import predict
 from raykd.train.checkpoint import values_of
-from raykd.train.predict import Predictor
+from raykd.train.predict import Predictor, rows_at_once
+
+
+@pytest.mark.parametrize(
+    ("kind", "length", "rows"),
+    [("tokens", 64, 256), ("tokens", 1 << 20, 1), ("features", 784, 1024), ("features", 224 * 224 * 3, 27)],
+)
+def test_a_batch_of_large_rows_has_few_of_them(kind: str, length: int, rows: int) -> None:
+    assert rows_at_once(InputSpec(kind, length, "uint8"), length) == rows
 
 
 def test_rows_of_any_length_get_the_logits_that_they_get_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +30,7 @@ def test_rows_of_any_length_get_the_logits_that_they_get_alone(monkeypatch: pyte
         row[:length] = [CLS_ID, *rng.integers(5, 50, length - 2), SEP_ID]
     shapes = []
     whole = predictor.batch
-    monkeypatch.setattr(predict, "_POSITIONS", 80)
+    monkeypatch.setattr(predict, "_TOKENS", 80)
     monkeypatch.setattr(predictor, "batch", lambda batch: shapes.append(batch.shape) or whole(batch))
     logits = predictor.logits({"inputs": rows, "lengths": lengths})
     alone = [whole(row[None, : inputs.width(int(length))])[0] for row, length in zip(rows, lengths, strict=True)]

@@ -149,7 +149,9 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _integer(text: str) -> int | None:
+    """The whole number that a text is, as 2 or as 2.0: tables of numbers with gaps are written so."""
     try:
-        return int(text)
+        number = float(text)
+        return int(number) if number.is_integer() else None
     except ValueError:
         return None

@@ -90,5 +90,6 @@ def _kind(type_: pa.DataType) -> str:
     if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
         return "numbers"
     if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
-        return f"lists of {_kind(type_.value_type)}"
+        # The model scales bytes to 0..1, and other numbers not.
+        return f"lists of {'bytes' if type_.value_type == pa.uint8() else _kind(type_.value_type)}"
     return str(type_)

@@ -25,6 +25,8 @@ from raykd.errors import InputError
         (pa.array([True, False]), Labels(None, False), [1, 0], []),
         (pa.nulls(2), Labels(None, False), [-1, -1], []),
         (pa.array(["1", " 0 ", "", "-1", "x"]), Labels(2, True), [1, 0, -1, -1, -1], [4]),
+        (pa.array(["1.0", "0", "-1.0", "1.5"]), Labels(2, True), [1, 0, -1, -1], [3]),  # Integers with a gap.
+        (pa.array(["2.0", "-1.0", "nan"]), Labels(None, True), ["2.0", None, "nan"], []),
         (pa.array(["b", "a", None, "c"]), Labels(["a", "b"], True), [1, 0, -1, -1], [3]),
         (pa.array(["b", "a"]).dictionary_encode(), Labels(["a", "b"], True), [1, 0], []),
         (pa.array(["1", "0"]), Labels(["a", "b"], True), [1, 0], []),  # Numbers of named classes.
@@ -64,10 +66,12 @@ def test_names_are_numbered_in_alphabetical_order_over_all_files(
     assert _labels(run_directory) == expected
 
 
+@pytest.mark.parametrize("ending", ["", ".0"])
 def test_integers_written_as_texts_are_numbers_without_names(
-    local_ray: None, tmp_path: Path, run_directory: RunDirectory
+    local_ray: None, tmp_path: Path, run_directory: RunDirectory, ending: str
 ) -> None:
-    (tmp_path / "rows.csv").write_text("query,label\n" + "".join(f"word {row},{row % 11}\n" for row in range(44)))
+    rows = "".join(f"word {row},{row % 11}{ending}\n" for row in range(44))
+    (tmp_path / "rows.csv").write_text("query,label\n" + rows)
     data = data_of(tmp_path / "rows.csv", streams=2, vocabulary=200)
     manifest = ingest(run_directory, data, seed=0, tasks=1)
     assert (manifest.classes, manifest.class_names) == (11, ())
