@@ -25,6 +25,7 @@ from raykd.retries import retried
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 MARKER = "done.json"
+_CLAIM = "settings.json"  # in a step's folder: of which settings its output is, complete or not
 EXAMPLES = "examples"
 EVALUATION = "evaluation"
 FIGURES = f"{EVALUATION}/figures.json"
@@ -167,8 +168,20 @@ class RunDirectory:
             self.filesystem.move(written, target)
 
     def read_json(self, relative: str) -> Any:
-        """A JSON file's value. Raises: FileNotFoundError."""
-        return json.loads(self.read_bytes(relative))
+        """A JSON file's value. Raises: FileNotFoundError, InputError for a damaged file."""
+        content = self.read_bytes(relative)
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise self.damaged(relative, f"no JSON: {error}") from error
+
+    def damaged(self, relative: str, found: str) -> InputError:
+        """The error for a file that isn't as it was written. Args: found: what is wrong with it."""
+        folders = relative.split("/")[:-1]
+        places = ("/".join(folders[:depth]) for depth in range(1, len(folders) + 1))
+        step = next((place for place in places if self.exists(f"{place}/{_CLAIM}")), None)
+        remedy = "restore it" if step is None else f"restore it, or delete {self.path(step)} and run again"
+        return InputError(f"{self.path(relative)}: found {found}, expected the file as raykd wrote it; {remedy}")
 
     def write_json(self, relative: str, value: Any) -> None:
         """Publish a value as JSON."""
@@ -193,11 +206,11 @@ class RunDirectory:
     def is_done(self, step: str, expected: str) -> bool:
         """Whether the step finished with these settings."""
         marker = f"{step}/{MARKER}"
-        return self.exists(marker) and self.read_json(marker)["fingerprint"] == expected
+        return self.exists(marker) and bool(self.facts(step)["fingerprint"] == expected)
 
     def begin(self, step: str, expected: str) -> None:
         """Make room for a step: output of other settings goes, partial output of the same settings stays."""
-        claim = f"{step}/settings.json"
+        claim = f"{step}/{_CLAIM}"
         if self.exists(claim) and self.read_json(claim)["fingerprint"] == expected:
             return
         if self.exists(step):
@@ -212,8 +225,10 @@ class RunDirectory:
         self.write_json(f"{step}/{MARKER}", {"fingerprint": expected, **facts})
 
     def facts(self, step: str) -> dict[str, Any]:
-        """What `finish` was told. Raises: FileNotFoundError when the step isn't done."""
-        facts: dict[str, Any] = self.read_json(f"{step}/{MARKER}")
+        """What `finish` was told. Raises: FileNotFoundError when the step isn't done, InputError as `read_json`."""
+        facts = self.read_json(f"{step}/{MARKER}")
+        if not isinstance(facts, dict) or "fingerprint" not in facts:
+            raise self.damaged(f"{step}/{MARKER}", "no fingerprint")
         return facts
 
 

@@ -1,6 +1,7 @@
 """Ray: started here or joined, and what it offers."""
 
 import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from raykd.lane import Share
     from raykd.lanes import Lanes
 
+_KNOCK_SECONDS = 5.0  # for a cluster's address to answer
 _JOIN_SECONDS = 45.0  # that a node may take to join
 _RETURN_SECONDS = 600.0  # that nodes in place of lost ones may take to join
 _LOOK_SECONDS = 25.0  # between looks at a cluster that has no lane up
@@ -38,15 +40,19 @@ def connect(address: str | None, verbose: bool) -> Iterator[Capacity]:
 
     joined = ray.is_initialized()
     elsewhere = address or os.environ.get("RAY_ADDRESS")
+    with _one_line(elsewhere):
+        if elsewhere:
+            _knock(elsewhere)
     if not joined:
         # A local Ray never outlives this process; a cluster's address may also come from RAY_ADDRESS.
         local = {} if elsewhere else _LOCAL_SETTINGS
-        ray.init(
-            address=elsewhere or "local",
-            logging_level="WARNING" if verbose else "ERROR",
-            log_to_driver=verbose,
-            **local,
-        )
+        with _one_line(elsewhere):
+            ray.init(
+                address=elsewhere or "local",
+                logging_level="WARNING" if verbose else "ERROR",
+                log_to_driver=verbose,
+                **local,
+            )
     if not verbose:
         quiet()
     try:
@@ -54,6 +60,27 @@ def connect(address: str | None, verbose: bool) -> Iterator[Capacity]:
     finally:
         if not joined:
             ray.shutdown()
+
+
+@contextmanager
+def _one_line(address: str | None) -> Iterator[None]:
+    """Failure to join a cluster as an InputError; what keeps a local Ray from starting isn't the user's input."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if address is None:
+            raise
+        raise InputError(
+            f"--address {address}: found no Ray cluster ({' '.join(str(error).split())[:200]}), expected one such as "
+            "127.0.0.1:6379, ray://HOST:10001 or auto; see that it runs and can be reached, or leave the option out"
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """See that something listens at a host and port: Ray would wait for it for minutes. Raises: OSError."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
 
 
 def cluster_now() -> Capacity:

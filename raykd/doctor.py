@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import socket
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -123,9 +122,8 @@ def storage(path: str) -> Finding:
     try:
         folder.prepare()
     except InputError as error:
-        return Finding(
-            "storage path", False, str(error), "choose another with --storage-path or grant write permission"
-        )
+        found, _, remedy = str(error).rpartition("; ")
+        return Finding("storage path", False, found, remedy)
     if "://" in path:
         return Finding("storage path", True, f"{path} can be written")
     free = shutil.disk_usage(folder.path()).free
@@ -137,15 +135,18 @@ def _guarded(subject: str, look: Callable[[], Iterator[Finding]], remedy: str) -
     """What `look` finds; whatever it raises is a finding too: libraries fail in many ways."""
     try:
         yield from look()
+    except InputError as error:
+        yield Finding(subject, False, str(error).partition("; ")[0], remedy)
     except Exception as error:
         yield Finding(subject, False, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", remedy)
 
 
 def _devices() -> Iterator[Finding]:
-    from raykd.quiet import quiet
+    from raykd.quiet import quiet, silenced
 
     quiet()
-    import tensorflow as tf
+    with silenced():
+        import tensorflow as tf
 
     accelerators = [device.name for device in tf.config.list_physical_devices("GPU")]
     if accelerators or shutil.which("nvidia-smi") is None:
@@ -157,8 +158,6 @@ def _devices() -> Iterator[Finding]:
 
 def _cluster(address: str | None, storage_path: str) -> Iterator[Finding]:
     """Ray joined or started: a task runs, and every node reaches the storage path."""
-    if address is not None:
-        _knock(address)
     from raykd.cluster import connect
 
     with connect(address, verbose=False) as cluster:
@@ -172,13 +171,6 @@ def _cluster(address: str | None, storage_path: str) -> Iterator[Finding]:
         yield Finding(subject, True, f"{len(nodes)} node(s), {cluster.cpus} CPUs, a task ran")
         if len(nodes) > 1:
             yield _seen_by_all([node["NodeID"] for node in nodes], storage_path)
-
-
-def _knock(address: str) -> None:
-    """See that something listens at a host and port: Ray would wait for it for minutes. Raises: OSError."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
 
 
 def _seen_by_all(nodes: list[str], storage_path: str) -> Finding:

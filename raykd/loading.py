@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from raykd.config import (
     MODEL_TYPES,
@@ -36,7 +38,8 @@ from raykd.config import (
 from raykd.errors import InputError
 
 _SWEPT = {"temperature", "alpha", "learning_rate"}  # keys of values in a list or a range
-_VALUE_TAGS = {"values", "range"}
+_SHOULD_BE = "input should be "
+_DETAILS = re.compile(r", unable to .*| after validation, not \d+")  # that the value itself tells
 
 
 def packaged_configs() -> list[str]:
@@ -63,19 +66,21 @@ def load_text(text: str, source: str, overrides: Sequence[str] = ()) -> Config:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{source}: found {type(values).__name__}, expected a mapping of keys to values")
-    for override in overrides:
-        _apply_override(values, override)
+    if isinstance(values, dict):
+        for override in overrides:
+            _apply_override(values, override)
     return parse_config(values, source)
 
 
 def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
     """Check a mapping in the YAML's form. Raises: InputError as `load_config`."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{source}: found {type(values).__name__}, expected a mapping of keys to values")
+    merged = _with_teacher_defaults(values, source)
     try:
-        return Config.model_validate(_with_teacher_defaults(values, source))
+        return Config.model_validate(merged)
     except ValidationError as error:
-        raise InputError(f"{source}: {_explain(error)}") from error
+        raise InputError(f"{source}: {_explain(error, merged)}") from error
 
 
 def _read_file(source: str) -> str:
@@ -140,9 +145,11 @@ def _merge(defaults: Any, values: Any) -> Any:
     return {**defaults, **{key: _merge(defaults.get(key), value) for key, value in values.items()}}
 
 
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    model_type, location = _without_tag(first["loc"])
+def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
+    """One line on the first error, and on what else would have done in its place."""
+    errors = error.errors()
+    first = errors[0]
+    location, model_type = _written(first, values)
     key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key; {_nearest_key(location, model_type)}"
@@ -153,22 +160,37 @@ def _explain(error: ValidationError) -> str:
         return f"{key}.type: found {found}, expected {', '.join(MODEL_TYPES)} or package.module:function"
     if first["type"] == "missing":
         return f"{key}: missing; add it"
-    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "model_type":
+        return f"{key}: found {first['input']!r}, expected a section with keys of its own"
+    messages = [_lowered(one["msg"]) for one in errors if _written(one, values)[0] == location]
     if not key:
-        return message
-    return f"{key}: found {first['input']!r}, expected: {message[0].lower()}{message[1:]}"
+        return first["msg"].removeprefix("Value error, ")
+    wanted, *others = dict.fromkeys(messages)
+    alternatives = "".join(f", or {other.removeprefix(_SHOULD_BE)}" for other in others)
+    return f"{key}: found {first['input']!r}, expected: {wanted}{alternatives}"
 
 
-def _without_tag(location: Sequence[int | str]) -> tuple[str, list[int | str]]:
-    """The model type, if any, and the location as the user wrote it: without the tags that pydantic puts in."""
-    model_type, written = "", list[int | str]()
-    for i, part in enumerate(location):
-        before = tuple(location[:i])
-        if not model_type and (before[-1:] == ("model",) or before[:-1] == ("sweep", "student")):
-            model_type = str(part)
-        elif part not in _VALUE_TAGS or before[-1] not in _SWEPT:
+def _lowered(message: str) -> str:
+    message = _DETAILS.sub("", message.removeprefix("Value error, ")).replace("valid tuple", "list")
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _written(error: ErrorDetails, values: Any) -> tuple[list[int | str], str]:
+    """Where an error is, as the user wrote it, and the type of the model that it is in, if any.
+
+    Without the tags that pydantic puts in: they name no key of the values.
+    """
+    written, tags, place = list[int | str](), list[str](), values
+    for part in error["loc"]:
+        known = place if isinstance(place, Mapping) else dict(enumerate(place)) if isinstance(place, list) else {}
+        if part in known:
             written.append(part)
-    return model_type, written
+            place = known[part]
+        else:
+            tags.append(str(part))
+    if error["type"] == "missing":
+        written.append(tags.pop())
+    return written, next((tag for tag in tags if tag in (*MODEL_TYPES, "custom")), "")
 
 
 def _nearest_key(location: Sequence[int | str], model_type: str) -> str:

@@ -16,9 +16,13 @@ def run_seeds(
     """Run the job once per seed, in `<name>-seed<seed>`, and compare. Returns: as `compare_seeds`."""
     evaluations = []
     for seed in seeds:
-        own = config.model_copy(update={"seed": seed, "name": f"{config.name}-seed{seed}"})
-        evaluations.append(run(own, address=address, verbose=verbose))
+        evaluations.append(run(seeded(config, seed), address=address, verbose=verbose))
     return compare_seeds(evaluations)
+
+
+def seeded(config: Config, seed: int) -> Config:
+    """The job with another seed, and a name that tells it."""
+    return config.model_copy(update={"seed": seed, "name": f"{config.name}-seed{seed}"})
 
 
 def compare_seeds(evaluations: Sequence[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float] | None]]:

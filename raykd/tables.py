@@ -111,9 +111,9 @@ def exports(compared: Sequence[dict[str, Any]], folder: str) -> Shown:
     return [table, Text(f"model card, loader and files: {folder}")]
 
 
-def steps(planned: Sequence["Planned"]) -> Shown:
-    """What a run would do."""
-    table = _table("step", ("state", "row passes", "parameters", "TFLOP"))
+def steps(planned: Sequence["Planned"], name: str) -> Shown:
+    """What a run of this name would do."""
+    table = _table("step", ("state", "row passes", "parameters", "TFLOP"), title=name)
     table.columns[1].justify = "left"
     for step in planned:
         rows = "known after ingestion" if step.rows is None else f"{step.rows:,}"

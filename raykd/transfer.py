@@ -37,17 +37,15 @@ def check_initialise(
 ) -> None:
     """Raise ValueError where a teacher that may give its blocks has none that fit the student."""
     if initialise == "random":
+        if teachers:
+            _check_known(initialise_from, teachers)
         return
     if not teachers:
         raise ValueError(
             f"student.initialise: found {_shown(initialise)} with external teachers alone, which have no blocks to "
             "give; choose random or add a teacher"
         )
-    if initialise_from not in (*_BEST_FIRST, *teachers):
-        raise ValueError(
-            f"student.initialise_from: found {initialise_from}, expected {', '.join(_BEST_FIRST)} or a teacher's name: "
-            f"{', '.join(teachers)}"
-        )
+    _check_known(initialise_from, teachers)
     if ambiguous := set(_BEST_FIRST) & set(teachers):
         raise ValueError(
             f"teachers: the name {min(ambiguous)} means something else in student.initialise_from; rename the teacher"
@@ -75,6 +73,14 @@ def check_initialise(
         )
     for name in teacher_names(initialise_from, (), tuple(teachers)):
         _check_fit(_shown(initialise), blocks, student, name, teachers[name])
+
+
+def _check_known(initialise_from: str, teachers: Mapping[str, Any]) -> None:
+    if initialise_from not in (*_BEST_FIRST, *teachers):
+        raise ValueError(
+            f"student.initialise_from: found {initialise_from}, expected {', '.join(_BEST_FIRST)} or a teacher's name: "
+            f"{', '.join(teachers)}"
+        )
 
 
 def _check_fit(shown: str, blocks: Sequence[int], student: Any, name: str, teacher: Any) -> None:

@@ -54,6 +54,17 @@ def test_a_uri_that_cannot_be_read_is_named(storage_path):
     assert len(message.splitlines()) == 1
 
 
+def test_a_damaged_json_file_is_told_with_what_to_delete(run):
+    run.write_bytes("lonely.json", b'{"a"')
+    with pytest.raises(InputError, match=r"/run/lonely\.json: found no JSON: .*as raykd wrote it; restore it$"):
+        run.read_json("lonely.json")
+    run.begin("teachers/a", "settings")
+    run.write_bytes("teachers/a/done.json", b"{}")
+    for read in (lambda: run.facts("teachers/a"), lambda: run.is_done("teachers/a", "settings")):
+        with pytest.raises(InputError, match=r"done\.json: found no fingerprint.* delete .*/teachers/a and run again"):
+            read()
+
+
 def test_bytes_and_json_come_back(run):
     run.write_bytes("deep/er/file", b"\x00\xff")
     run.write_json("values.json", {"b": [1, 2.5, None], "a": "é"})

@@ -23,6 +23,9 @@ def _raykd(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["mnist"], ["data.source: FOLDER", "no such file or folder", "--set data.source=FOLDER"]),
         (["digits", "--set", "distill.stage1.augment.mixup=0.2"], ["stage1.augment.mixup: found 0.2", "remove it"]),
         (["digits", "--seeds", "a"], ["--seeds a", "expected whole numbers"]),
+        (["digits", "--seeds", "0,x", "--dry-run"], ["--seeds 0,x", "expected whole numbers"]),
+        (["digits", "--address", "nonsense"], ["--address nonsense: found no Ray cluster", "127.0.0.1:6379"]),
+        (["digits", "--address", "127.0.0.1:9"], ["--address 127.0.0.1:9: found no Ray cluster", "refused"]),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], parts: list[str]) -> None:
@@ -46,3 +49,6 @@ def test_dry_run_shows_steps_and_runs_nothing(tmp_path: Path) -> None:
     assert "students/many_on_one" in done.stdout
     assert "to do" in done.stdout
     assert not list(tmp_path.iterdir())
+    done = _raykd("run", "digits", "--dry-run", "--seeds", "4,5", "--name", "26", "--storage-path", str(tmp_path))
+    assert done.returncode == 0
+    assert [name in done.stdout for name in ("26-seed4", "26-seed5")] == [True, True]

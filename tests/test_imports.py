@@ -8,10 +8,10 @@ from pathlib import Path
 import raykd
 
 ORDER = [
-    "errors", "quiet", "retries", "artifacts", "transfer", "config", "loading", "losses", "hidden_losses", "ensemble",
-    "data", "models", "train", "process", "distill", "evaluate", "report", "lease", "schedule", "lane", "lanes",
-    "capacity", "autoscaler", "cluster", "predict", "export", "plan", "metrics", "preview", "tables", "console",
-    "pipeline", "seeds", "bench", "serve", "doctor", "starter", "api", "cli",
+    "errors", "quiet", "retries", "artifacts", "transfer", "config", "loading", "stored", "losses", "hidden_losses",
+    "ensemble", "data", "models", "train", "process", "distill", "evaluate", "report", "lease", "schedule", "lane",
+    "lanes", "capacity", "autoscaler", "cluster", "predict", "export", "plan", "metrics", "preview", "tables",
+    "console", "pipeline", "seeds", "bench", "serve", "doctor", "starter", "api", "cli",
 ]  # fmt: skip
 
 

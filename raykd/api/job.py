@@ -1,6 +1,7 @@
 """The whole job, from Python."""
 
 from collections.abc import Mapping
+from os import PathLike, fspath
 from typing import Any
 
 from raykd import pipeline
@@ -10,7 +11,7 @@ from raykd.loading import load_config, parse_config
 
 
 def run(
-    config: Config | Mapping[str, Any] | str,
+    config: Config | Mapping[str, Any] | str | PathLike[str],
     *,
     data: Any = None,
     address: str | None = None,
@@ -29,8 +30,8 @@ def run(
     Returns: the evaluation, as `evaluation.json` in the run directory has it.
     Raises: InputError for bad input.
     """
-    if isinstance(config, str):
-        config = load_config(config)
+    if isinstance(config, str | PathLike):
+        config = load_config(fspath(config))
     elif not isinstance(config, Config):
         config = parse_config(config)
     return pipeline.run(config if data is None else _with_data(config, data), address=address, verbose=verbose)

@@ -18,7 +18,7 @@ from raykd.data.reader import Reader
 from raykd.data.shards import Manifest
 from raykd.losses import Objective
 from raykd.models.build import ModelSpec
-from raykd.train.batches import dataset, trimmed
+from raykd.train.batches import dataset, feed_of, trimmed
 from raykd.train.job import TrainJob
 from raykd.train.strategy import Place, strategy_named
 
@@ -115,7 +115,8 @@ def _job(size: Size, manifest: Manifest, cache: Cache) -> TrainJob:
 
 
 def _dataset(job: TrainJob, run: RunDirectory, manifest: Manifest, steps: int) -> tf.data.Dataset:
-    return dataset(job, run, manifest, Place(strategy_named("one_device")), 0, steps)
+    feed = feed_of(job, run, manifest, Place(strategy_named("one_device")))
+    return dataset(feed, job, manifest, 0, steps)
 
 
 def tfrecord_dataset(files: list[str], batch_size: int) -> tf.data.Dataset:

@@ -1,5 +1,6 @@
 """Commands over a finished run: predict, report, export, serve."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,18 +14,19 @@ if TYPE_CHECKING:
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, such as ~/raykd_results/docsqa.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or its name below --storage-path.")],
     source: Annotated[str, typer.Argument(metavar="FILE", help="File, folder, glob or URI with the run's columns.")],
     model: Annotated[
         str | None, typer.Option(help="As in evaluation.json; default: the best student on validation rows.")
     ] = None,
     output: Annotated[
-        str | None, typer.Option(help="Folder or URI; default: predictions/<model>/<file>-<hash>/ in the run.")
+        str | None, typer.Option(help="Folder or URI; default: one of its own below predictions/ in the run.")
     ] = None,
     config: Annotated[
         str | None, typer.Option(help="The run's configuration, needed where it names models of your own.")
     ] = None,
     set_: Set = None,
+    storage_path: StoragePath = None,
     address: Address = None,
     verbose: Verbose = False,
 ) -> None:
@@ -39,13 +41,26 @@ def predict(
 
     - `raykd predict ~/raykd_results/mine "s3://bucket/rows/*.csv" --model students/many_on_one --output out`
 
-    - `raykd predict ~/raykd_results/mine rows.csv --model ensemble/many_on_many --set data.columns.text=[q, a]`
+    - `raykd predict mine rows.csv --model ensemble/many_on_many --set "data.columns.text=[q, a]"`
     """
-    from raykd.predict.command import predict as predict_
+    from raykd.quiet import quiet, silenced
 
-    done = predict_(
-        run, source, model=model, output=output, config=config, overrides=set_ or (), address=address, verbose=verbose
-    )
+    if not verbose:
+        quiet()
+    with nullcontext() if verbose else silenced():
+        from raykd.predict.command import predict as predict_
+
+        done = predict_(
+            run,
+            source,
+            model=model,
+            output=output,
+            config=config,
+            overrides=set_ or (),
+            storage_path=storage_path,
+            address=address,
+            verbose=verbose,
+        )
     aside = f", {done.bad:,} bad rows aside" if done.bad else ""
     Terminal().print(
         f"{done.rows:,} rows by {done.model} in {done.seconds:.0f} s{aside}: {done.folder}",

@@ -38,12 +38,16 @@ def run(
     from raykd.preview import preview
 
     loaded = load(config, [*(set_ or []), *(["scaling.profile=true"] if profile else [])], name, storage_path)
+    wanted = None if seeds is None else _parse_seeds(seeds)
     if dry_run:
-        tables.show(tables.steps(preview(loaded)))
-    elif seeds is not None:
+        from raykd.seeds import seeded
+
+        for job in [loaded] if wanted is None else [seeded(loaded, seed) for seed in wanted]:
+            tables.show(tables.steps(preview(job), job.name))
+    elif wanted is not None:
         from raykd.seeds import run_seeds
 
-        tables.show(tables.seeds(run_seeds(loaded, _parse_seeds(seeds), address=address, verbose=verbose)))
+        tables.show(tables.seeds(run_seeds(loaded, wanted, address=address, verbose=verbose)))
     else:
         from raykd import pipeline
 
@@ -80,7 +84,7 @@ def sweep(
 
     loaded = pipeline.sweeping(load(config, set_, name, storage_path))
     if dry_run:
-        tables.show(tables.steps(preview(loaded, last=SWEEP)))
+        tables.show(tables.steps(preview(loaded, last=SWEEP), loaded.name))
     else:
         pipeline.sweep(loaded, address=address, verbose=verbose)
 
@@ -112,7 +116,7 @@ def part(name_of_part: str, purpose: str) -> Callable[..., None]:
 
         loaded = load(config, set_, name, storage_path)
         if dry_run:
-            tables.show(tables.steps(preview(loaded, last=pipeline.LAST[name_of_part])))
+            tables.show(tables.steps(preview(loaded, last=pipeline.LAST[name_of_part]), loaded.name))
         else:
             getattr(pipeline, name_of_part)(loaded, address=address, verbose=verbose)
 

@@ -1,5 +1,6 @@
 """Arguments and options that several commands have."""
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +18,7 @@ Set = Annotated[
 ]
 Name = Annotated[str | None, typer.Option(help="Name of the run.")]
 StoragePath = Annotated[str | None, typer.Option(help="Folder or URI that holds run directories.")]
-Run = Annotated[str, typer.Argument(help="A run directory, or the configuration that was run.")]
+Run = Annotated[str, typer.Argument(help="A run directory, its name below --storage-path, or the YAML that was run.")]
 Model = Annotated[
     str | None, typer.Option(help="Such as student/many_on_one, ensemble/many_on_many; default: that of many_on_one.")
 ]
@@ -31,6 +32,7 @@ def load(source: str, set_: list[str] | None, name: str | None, storage_path: st
     from raykd.loading import load_config
 
     overrides = list(set_ or [])
-    overrides += [f"name={name}"] if name else []
-    overrides += [f"storage_path={storage_path}"] if storage_path else []
+    # As JSON, which is YAML: a name of digits stays a name.
+    overrides += [f"name={json.dumps(name)}"] if name else []
+    overrides += [f"storage_path={json.dumps(storage_path)}"] if storage_path else []
     return load_config(source, overrides)

@@ -1,11 +1,11 @@
 """Settings of distillation: recipes, soft losses, how teachers are averaged, rounds of Noisy Student."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from raykd.config.models import ModelConfig
-from raykd.config.section import Fraction, NonNegative, RecipeName, Section
+from raykd.config.section import Fraction, NonNegative, RecipeName, Section, distinct
 from raykd.config.training import Stage1Config, Stage2Config, TrainingConfig
 
 SoftLoss = Literal["kl", "logit_mse", "dkd", "logit_standardised_kl", "dist"]
@@ -59,7 +59,9 @@ def _recipes() -> list[RecipeName]:
 class DistillConfig(Section):
     """Recipes, soft loss and the two stages."""
 
-    recipes: list[RecipeName] = Field(default_factory=_recipes, description="how students learn; each is trained")
+    recipes: Annotated[list[RecipeName], AfterValidator(distinct)] = Field(
+        default_factory=_recipes, min_length=1, description="how students learn; each is trained"
+    )
     temperature: float = Field(2.0, gt=0, description="T: larger is softer")
     alpha: Fraction = Field(0.9, description="weight of the soft loss; the hard loss has 1 - alpha")
     soft_loss: SoftLoss = Field(

@@ -139,7 +139,7 @@ def _model_tag(value: Any) -> str | None:
     name = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
     if isinstance(name, str) and ":" in name:
         return "custom"
-    return name if name in MODEL_TYPES else None
+    return name if isinstance(name, str) and name in MODEL_TYPES else None
 
 
 ModelConfig = Annotated[

@@ -23,7 +23,9 @@ class ScalingConfig(Section):
     parameter_servers: int = Field(1, ge=1, description="processes that hold the weights, with parameter_server")
     cpus_per_worker: int = Field(1, ge=1, description="cores of each worker")
     gpus_per_worker: int = Field(0, ge=0, description="accelerators of each worker")
-    lanes: int | Literal["auto"] = Field("auto", description="trainings side by side; auto: as the CPUs allow")
+    lanes: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="trainings side by side; auto: as the CPUs allow"
+    )
     shared_storage: bool = Field(
         False, description="a local storage_path is a folder that every machine of the cluster has mounted (NFS)"
     )

@@ -11,6 +11,13 @@ Positive = Annotated[float, Field(gt=0.0)]
 ArtefactName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 
 
+def distinct(values: list[str]) -> list[str]:
+    """A list in which nothing stands twice. Raises: ValueError."""
+    if twice := next((value for value in values if values.count(value) > 1), None):
+        raise ValueError(f"each value once, but {twice} stands twice; drop one")
+    return values
+
+
 class Section(BaseModel):
     """A part of the configuration: frozen, and without keys that it doesn't know."""
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from raykd.config.data import DataConfig
 from raykd.config.models import ModelConfig
-from raykd.config.section import ArtefactName, Fraction, Section
+from raykd.config.section import ArtefactName, Fraction, Section, distinct
 
 Pool = Literal["unlabelled", "train"]
 Initialise = Literal["random", "every_other", "first"] | tuple[Annotated[int, Field(ge=0)], ...]
@@ -107,7 +107,9 @@ class Stage1Config(TrainingConfig):
 
     epochs: int = Field(2, ge=0, description="0 leaves stage 1 out")
     learning_rate: float = Field(2e-3, gt=0)
-    pool: list[Pool] = Field(default_factory=_pool, description="splits whose rows it learns from")
+    pool: Annotated[list[Pool], AfterValidator(distinct)] = Field(
+        default_factory=_pool, min_length=1, description="splits whose rows it learns from"
+    )
 
 
 class Stage2Config(TrainingConfig):

@@ -11,12 +11,13 @@ from raykd.errors import InputError
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """While it lasts, an `InputError` of a task of a new Ray Dataset is raised here as itself.
+def one_line_errors(context: ray.data.DataContext | None = None) -> Iterator[None]:
+    """While it lasts, an `InputError` of a task of a Ray Dataset is raised here as itself.
 
     Ray Data wraps what a task raises, logs it with its trace and adds lines on retries.
+    Args: context: of the Dataset; None: of those that are made meanwhile.
     """
-    context, logger = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
+    context, logger = context or ray.data.DataContext.get_current(), logging.getLogger("ray.data")
     usual, level = context.raise_original_map_exception, logger.level
     context.raise_original_map_exception = True
     logger.setLevel(logging.CRITICAL)  # The exception says the same.

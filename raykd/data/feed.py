@@ -14,6 +14,7 @@ from raykd.data.reader import Reader
 from raykd.data.shards import Arrays
 from raykd.data.store import Store
 from raykd.data.visits import Visit, read_visits
+from raykd.errors import InputError
 
 _SHARDS_PER_STREAM = 2  # in use at a time
 
@@ -54,6 +55,7 @@ class Feed:
         places = -(-len(reader.shards) // workers) if cached else _SHARDS_PER_STREAM * len(self._streams)
         self._store = Store(max(shard.rows for shard in reader.shards), places)
         self._blocks: dict[Visit, _Block] = {}
+        self.failure: InputError | None = None
 
     @property
     def rows(self) -> int:
@@ -68,10 +70,19 @@ class Feed:
         reader says); for tokens `width` int32 [batches]: how much of the length the batch fills; with teachers
         `teacher_logits` [batches, rows, teachers, `largest.width`]; if keyed `key` uint64 (`Order.keys`).
         rows = batch_size / workers.
+        Raises: InputError, kept as `failure`, when a file is missing or damaged.
         """
         steps = self._order.steps_per_epoch
         epochs = range(start // steps, start // steps + 1 if self._cached else -(-stop // steps))
-        return self._windows(start, stop, self._visit(epochs))
+        return self._noting_failure(self._windows(start, stop, self._visit(epochs)))
+
+    def _noting_failure(self, windows: Iterator[Arrays]) -> Iterator[Arrays]:
+        """Keep what ends the windows: TensorFlow, between here and the training, makes another error of it."""
+        try:
+            yield from windows
+        except InputError as error:
+            self.failure = error
+            raise
 
     def _windows(self, start: int, stop: int, incoming: Iterator[tuple[Visit, Arrays]]) -> Iterator[Arrays]:
         steps = self._order.steps_per_epoch

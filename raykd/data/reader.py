@@ -12,7 +12,6 @@ from raykd.artifacts import RunDirectory
 from raykd.data import largest
 from raykd.data.encoding import InputSpec
 from raykd.data.shards import Arrays, Shard, hash_ids, read_shard, read_table, unpack
-from raykd.errors import InputError
 
 if TYPE_CHECKING:  # It loads scipy, which tasks that read for other trainings don't need.
     from raykd.data.selection import Selection
@@ -88,8 +87,5 @@ class Reader:
         table = read_table(self.run, path)
         found = hash_ids(table["example_id"].to_numpy())
         if found != shard.ids:
-            raise InputError(
-                f"{self.run.path(path)}: logits of ids {found[:12]}, expected ids {shard.ids[:12]} as in the "
-                "examples; delete the file to have it scored again"
-            )
+            raise self.run.damaged(path, f"logits of ids {found[:12]} in place of the examples' {shard.ids[:12]}")
         return largest.column_of(table)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from raykd.artifacts import EXAMPLES, RunDirectory, fingerprint
 from raykd.data.encoding import InputSpec
-from raykd.errors import InputError
 
 SPLITS = ("train", "unlabelled", "validation", "test")
 SCORED_SPLITS = ("train", "unlabelled", "validation")  # by teachers: to learn from, and to weigh them
@@ -85,8 +84,16 @@ class Manifest:
 
 
 def read_manifest(run: RunDirectory) -> Manifest:
-    """The manifest of the run's examples. Raises: FileNotFoundError before ingestion."""
-    values = run.read_json(f"{EXAMPLES}/manifest.json")
+    """The manifest of the run's examples. Raises: FileNotFoundError before ingestion, InputError for a damaged one."""
+    path = f"{EXAMPLES}/manifest.json"
+    values = run.read_json(path)
+    try:
+        return _manifest(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise run.damaged(path, f"no manifest ({type(error).__name__}: {error})") from error
+
+
+def _manifest(values: dict[str, Any]) -> Manifest:
     shards = tuple(Shard(**shard) for shard in values["shards"])
     external = tuple((name, tuple(splits)) for name, splits in values["external"])
     truncated = tuple((split, rows) for split, rows in values.get("truncated", ()))
@@ -117,8 +124,13 @@ def write_table(run: RunDirectory, path: str, columns: Mapping[str, Any], *, rep
 
 
 def read_table(run: RunDirectory, path: str) -> pa.Table:
-    """A Parquet file of the run. Raises: FileNotFoundError, or pyarrow's error for a damaged file."""
-    return pq.read_table(pa.BufferReader(run.read_bytes(path)))
+    """A Parquet file of the run. Raises: InputError for one that is missing or damaged."""
+    try:
+        return pq.read_table(pa.BufferReader(run.read_bytes(path)))
+    except FileNotFoundError as error:
+        raise run.damaged(path, "nothing") from error
+    except pa.ArrowException as error:
+        raise run.damaged(path, f"no complete Parquet file ({str(error).splitlines()[0]})") from error
 
 
 def read_shard(run: RunDirectory, shard: Shard) -> pa.Table:
@@ -129,7 +141,7 @@ def read_shard(run: RunDirectory, shard: Shard) -> pa.Table:
     path = f"{EXAMPLES}/{shard.name}"
     table = read_table(run, path)
     if hash_ids(table["example_id"].to_numpy()) != shard.ids:
-        raise InputError(f"{run.path(path)}: its ids are not those of the manifest; delete {EXAMPLES}/ to rebuild it")
+        raise run.damaged(path, "ids other than those of the manifest")
     return table
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from raykd.data.failures import one_line_errors
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays
 
@@ -36,7 +37,7 @@ def read_visits(
     """Every visit with its shard's rows, in order; the first portion is on its way when this returns.
 
     Args: row_bytes: memory for one row; tasks: that read side by side; turn: visits that the first batch needs.
-    Raises: InputError when a file holds other ids than it should.
+    Raises: InputError when a file is missing, damaged or holds other ids than it should.
     """
     sizes = [reader.shards[position].rows * row_bytes for _, position in visits]
     parts = [visits[begin:end] for begin, end in pairwise(portions(sizes, turn, _LARGEST_BYTES))]
@@ -94,7 +95,8 @@ def _read(reader: Reader, visits: Sequence[Visit], tasks: int) -> list[Any]:
     # With its reservations Ray Data would hold back even so little.
     rows.context.op_resource_reservation_enabled = False
     # Unlike a materialised data set, which its own plan refers to, this leaves nothing behind but the references.
-    return [entry.ref for bundle in rows.iter_internal_ref_bundles() for entry in bundle.blocks]
+    with one_line_errors(rows.context):
+        return [entry.ref for bundle in rows.iter_internal_ref_bundles() for entry in bundle.blocks]
 
 
 def _visits_in(block: pa.Table) -> Iterator[tuple[Visit, pa.Table]]:

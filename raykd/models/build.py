@@ -97,9 +97,12 @@ def _body(spec: ModelSpec) -> keras.Model:
 def _custom(config: CustomModelConfig, inputs: InputSpec) -> keras.Model:
     module, _, name = config.type.partition(":")
     try:
-        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        found = importlib.import_module(module)
+    except ImportError as error:
         raise InputError(f"model.type: {config.type}: {error}; put the module on PYTHONPATH") from error
+    function: Callable[..., Any] | None = getattr(found, name, None)
+    if not callable(function):
+        raise InputError(f"model.type: {config.type}: {module} has no function {name}; name one that it has")
     body = function(inputs, **config.options)
     if not isinstance(body, keras.Model) or len(body.outputs) != 1 or len(body.output.shape) != 2:
         raise InputError(

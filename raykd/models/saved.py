@@ -6,6 +6,7 @@ Axes: B batch, C classes.
 """
 
 import math
+import zipfile
 
 import keras
 from keras import ops
@@ -29,7 +30,9 @@ def saved(config: SavedConfig, inputs: InputSpec, classes: int) -> keras.Model:
     try:
         model = keras.saving.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises what the damaged or unknown layer does.
-        reason = " ".join(str(error).split())[:300]
+        # Keras takes for a missing file what is no zip archive.
+        whole = file.suffix in (".h5", ".hdf5") or zipfile.is_zipfile(file)
+        reason = " ".join(str(error).split())[:300] if whole else "no zip archive, as a .keras file is"
         raise InputError(
             f"model.path: {config.path}: Keras can't load it in safe mode ({type(error).__name__}: {reason}); save it "
             "as .keras, with its own layers registered and without Lambda layers"

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 from raykd.artifacts import RunDirectory, fingerprint
 from raykd.cluster import connect
-from raykd.config import Config
+from raykd.config import Columns, Config
 from raykd.data.shards import Manifest, read_manifest
 from raykd.errors import InputError
-from raykd.loading import load_config, load_text
+from raykd.loading import load_config
 from raykd.predict.batch import Predicted, predict_source
 from raykd.predict.members import check_trusted, members_of
+from raykd.stored import CONFIG, find_run, stored_config
 
-_CONFIG = "config.yaml"
+# As an export of such a run has them.
+_BUILT_IN_COLUMNS = {"docsqa": Columns(text=["query", "passage"]), "digits": Columns(features="features")}
 
 
 def predict(
@@ -24,27 +26,30 @@ def predict(
     output: str | None = None,
     config: str | None = None,
     overrides: Sequence[str] = (),
+    storage_path: str | None = None,
     address: str | None = None,
     verbose: bool = False,
 ) -> Predicted:
     """Predict every row of a source with a finished run's models.
 
     Args:
-        run: the run directory, a path or URI.
-        source: as `data.source`: a file, folder, glob or URI; its columns are those of the run, labels aside.
+        run: the run directory, a path or URI, or its name below the storage path.
+        source: as `data.source`: a file, folder, glob or URI; its columns are those of the run, labels aside; where
+            the run's data are built in, `query` and `passage`, or `features`.
         model: as in `evaluation.json`; None: the student with the highest accuracy on validation rows.
         output: folder or URI; None: `predictions/<model>/<source>-<its place, hashed>/` in the run directory.
         config: the run's configuration, where it names models of the user's own; None: the one in the run directory.
         overrides: `a.b=value`, for columns that are named otherwise here.
+        storage_path: that holds the run directory of this name; None: the default.
         address: of a Ray cluster; None starts Ray here. verbose: let libraries' messages through.
     Raises: InputError for bad input.
     """
-    directory = RunDirectory.opened(run)
+    directory = find_run(run, storage_path)
     settings = _settings(directory, config, overrides)
     manifest = _manifest(directory)
     members = members_of(settings, directory, manifest, model)
     if config is None:
-        check_trusted(members, directory.path(_CONFIG))
+        check_trusted(members, directory.path(CONFIG))
     data = settings.data.model_copy(update={"source": source, "format": _format(settings, overrides)})
     folder = output or RunDirectory.at(directory.root, f"predictions/{members.name}/{_name_of(source)}").root
     with connect(address, verbose) as cluster:
@@ -52,16 +57,11 @@ def predict(
 
 
 def _settings(run: RunDirectory, config: str | None, overrides: Sequence[str]) -> Config:
-    if config is not None:
-        return load_config(config, overrides)
-    try:
-        text = run.read_bytes(_CONFIG).decode()
-    except OSError as error:
-        raise InputError(
-            f"{run.path(_CONFIG)}: not there, expected a run directory such as ~/raykd_results/docsqa; name it, or run "
-            "`raykd run` first"
-        ) from error
-    return load_text(text, run.path(_CONFIG), overrides)
+    settings = stored_config(run, overrides) if config is None else load_config(config, overrides)
+    columns = _BUILT_IN_COLUMNS.get(settings.data.source)
+    if columns is None or any(override.startswith("data.columns.") for override in overrides):
+        return settings
+    return settings.model_copy(update={"data": settings.data.model_copy(update={"columns": columns})})
 
 
 def _manifest(run: RunDirectory) -> Manifest:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from raykd.errors import InputError
 from raykd.report.comparison_plot import comparison_plot
 from raykd.report.findings import highlighted
 from raykd.report.finished import Finished
@@ -47,12 +48,15 @@ def write_comparison(runs: Sequence[Finished], page: Path) -> None:
         differences=told,
         **sheets,
     )
-    page.parent.mkdir(parents=True, exist_ok=True)
-    for sheet in sheets.values():
-        file = page.parent / sheet.file
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(sheet.csv(), encoding="utf-8")
-    page.write_text(text, encoding="utf-8")
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        for sheet in sheets.values():
+            file = page.parent / sheet.file
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(sheet.csv(), encoding="utf-8")
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--output {page}: can't be written ({error.strerror}); name another file") from error
 
 
 def labels(runs: Sequence[Finished]) -> dict[str, Finished]:

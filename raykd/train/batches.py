@@ -13,19 +13,19 @@ from raykd.train.strategy import Place
 _PREFETCHED_WINDOWS = 2
 
 
-def dataset(
-    job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place, start: int, stop: int
-) -> tf.data.Dataset:
-    """A worker's part of global batches `start` to `stop` - 1, prepared ahead of the step that reads them.
-
-    Raises: InputError when its rows can't be cut into equal parts for its replicas.
-    """
+def feed_of(job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place) -> Feed:
+    """A worker's feed. Raises: InputError when its rows can't be cut into equal parts for its replicas."""
     feed = job.feed(run, manifest, place.rank, place.workers)
     if feed.rows % (place.replicas * job.training.accumulate):
         raise InputError(
             f"{job.folder}: {feed.rows} rows of a batch in this worker for {place.replicas} replicas and "
             f"{job.training.accumulate} accumulated parts, expected a multiple; change batch_size or accumulate"
         )
+    return feed
+
+
+def dataset(feed: Feed, job: TrainJob, manifest: Manifest, start: int, stop: int) -> tf.data.Dataset:
+    """A worker's part of global batches `start` to `stop` - 1, prepared ahead of the step that reads them."""
     return batches_of(feed, signature(job, manifest, feed.rows), job.data.prefetch, start, stop)
 
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -70,8 +72,8 @@ def save_weights(run: RunDirectory, folder: str, values: Values) -> None:
 
 
 def load_weights(run: RunDirectory, folder: str) -> Values:
-    """What `save_weights` wrote. Raises: FileNotFoundError."""
-    return _unpack(run.read_bytes(f"{folder}/{WEIGHTS}"))[0]["model"]
+    """What `save_weights` wrote. Raises: FileNotFoundError, InputError for a damaged file."""
+    return _unpack(run, f"{folder}/{WEIGHTS}", "model")[0]["model"]
 
 
 def checkpoint_path(folder: str, step: int) -> str:
@@ -99,8 +101,8 @@ def step_of(path: str) -> int:
 
 
 def load_checkpoint(run: RunDirectory, folder: str, step: int) -> Checkpoint:
-    """What `save_checkpoint` wrote after so many steps. Raises: FileNotFoundError."""
-    lists, progress = _unpack(run.read_bytes(checkpoint_path(folder, step)))
+    """What `save_checkpoint` wrote after so many steps. Raises: FileNotFoundError, InputError for a damaged file."""
+    lists, progress = _unpack(run, checkpoint_path(folder, step), "model", "optimizer", "best")
     return Checkpoint(Progress(**progress), lists["model"], lists["optimizer"], lists["best"])
 
 
@@ -117,8 +119,13 @@ def _pack(lists: Mapping[str, Values], state: Any = None) -> bytes:
     return buffer.getvalue()
 
 
-def _unpack(content: bytes) -> tuple[dict[str, Values], Any]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        header = json.loads(archive["header"].tobytes())
-        lists = {name: [archive[f"{name}/{i:05d}"] for i in range(count)] for name, count in header["counts"].items()}
-    return lists, header["state"]
+def _unpack(run: RunDirectory, path: str, *names: str) -> tuple[dict[str, Values], Any]:
+    """These lists of arrays, and the state."""
+    content = run.read_bytes(path)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            header = json.loads(archive["header"].tobytes())
+            lists = {name: [archive[f"{name}/{i:05d}"] for i in range(header["counts"][name])] for name in names}
+        return lists, header["state"]
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
+        raise run.damaged(path, f"no complete archive ({error})") from error

@@ -12,7 +12,7 @@ from raykd.data.shards import Manifest
 from raykd.models.build import ModelSpec, drawn
 from raykd.models.initialise import from_blocks
 from raykd.train import checkpoint as checkpoints
-from raykd.train.batches import dataset
+from raykd.train.batches import dataset, feed_of
 from raykd.train.checkpoint import Checkpoint, Progress, assign, values_of
 from raykd.train.job import Report, TrainJob
 from raykd.train.memory import keep_freed_memory
@@ -38,9 +38,20 @@ def take_here(
     job: TrainJob, run: RunDirectory, manifest: Manifest, place: Place, program: Program, start: int, stop: int
 ) -> TakeSteps:
     """Steps in this process, on its part of the batches: an `Executor`."""
-    batches = iter(dataset(job, run, manifest, place, start, stop))
+    feed = feed_of(job, run, manifest, place)
+    batches = iter(dataset(feed, job, manifest, start, stop))
     keep_freed_memory()
-    return lambda count: program.steps(batches, tf.constant(count))
+
+    def take_steps(count: int) -> Totals:
+        try:
+            totals: Totals = program.steps(batches, tf.constant(count))
+        except tf.errors.OpError:
+            if feed.failure is None:
+                raise
+            raise feed.failure from None
+        return totals
+
+    return take_steps
 
 
 def train(

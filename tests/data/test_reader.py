@@ -6,6 +6,7 @@ import pytest
 from raykd.artifacts import RunDirectory
 from raykd.bench.examples import write_examples
 from raykd.data.reader import Reader
+from raykd.errors import InputError
 
 
 @pytest.mark.parametrize("positions", [[], [2], [3, 0, 1]])
@@ -26,5 +27,5 @@ def test_a_shard_that_is_gone_is_told_when_its_turn_comes(run_directory: RunDire
     run_directory.delete(f"examples/{reader.shards[1].name}")
     coming = reader.ahead([0, 1])
     assert next(coming)[0] == 0
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match=f"{reader.shards[1].name}: found nothing, expected the file"):
         next(coming)

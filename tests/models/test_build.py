@@ -86,6 +86,8 @@ def test_function_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_function_of_the_users_own_is_named() -> None:
     with pytest.raises(InputError, match=r"nowhere:nothing.*PYTHONPATH"):
         build(ModelSpec(CustomModelConfig(type="nowhere:nothing"), PIXELS, classes=2), seed=0)
+    with pytest.raises(InputError, match=r"os\.path:nothing: os\.path has no function nothing; name one that it has"):
+        build(ModelSpec(CustomModelConfig(type="os.path:nothing"), PIXELS, classes=2), seed=0)
 
 
 def test_flops_count_what_multiplies_and_no_tables() -> None:

@@ -72,7 +72,7 @@ def test_what_does_not_fit_is_told_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "m.keras"
     assert "no such file; expected a model that Keras saved as .keras" in _error(_spec(path))
     path.write_bytes(b"PK nonsense")
-    assert "Keras can't load it in safe mode" in _error(_spec(path))
+    assert "Keras can't load it in safe mode (ValueError: no zip archive, as a .keras file is)" in _error(_spec(path))
     _saved(path, (4,))
     assert "outputs [(None, 3)], expected one input and one output (None, 2)" in _error(_spec(path, classes=2))
     five = InputSpec("features", length=5, dtype="float32")

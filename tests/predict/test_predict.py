@@ -106,9 +106,9 @@ def test_files_that_are_not_raykds_are_left_alone(digits_run: DigitsRun, rows: P
 @pytest.mark.parametrize(
     ("run", "settings", "problem"),
     [
-        ("nowhere", {}, "nowhere/config.yaml: not there, expected a run directory such as"),
+        ("nowhere", {}, "nowhere: found no config.yaml in "),
         (None, {"model": "student/nobody"}, "--model student/nobody: not in this run; expected one of teacher/wide, "),
-        (None, {"overrides": []}, "data.columns: found no inputs, expected either text"),
+        (None, {"overrides": []}, "column features is missing; found pixels; name the right"),
         (None, {"overrides": ["data.columns.features=image"]}, "column image is missing; found pixels; name the right"),
     ],
 )

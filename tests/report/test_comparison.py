@@ -107,13 +107,20 @@ def test_command_rewrites_one_page_or_compares_several(tmp_path: Path, monkeypat
 
 
 def test_a_directory_without_a_finished_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"found no config\.yaml, expected the directory of a finished run"):
+    with pytest.raises(InputError, match=r"found no config\.yaml in .*, expected a run directory"):
         read_finished(str(tmp_path))
-    RunDirectory(str(tmp_path)).write_bytes("config.yaml", b"{}")
-    with pytest.raises(InputError, match=r"found no evaluation\.json"):
+    run = RunDirectory(str(tmp_path))
+    run.write_bytes("config.yaml", b"{}")
+    with pytest.raises(InputError, match=r"found no evaluation\.json, expected the directory of a finished run"):
         read_finished(str(tmp_path))
-    with pytest.raises(InputError, match="raykd_results/nothing-here: found no config"):
-        read_finished("nothing-here")
+    run.write_bytes("evaluation.json", b"{}")
+    with pytest.raises(InputError, match=r"evaluation\.json: found no models, expected the file as raykd wrote it"):
+        read_finished(str(tmp_path))
+
+
+def test_a_page_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"--output {tmp_path}: can't be written \(Is a directory\); name another"):
+        write_comparison([_finished(tmp_path, "a", 0.7), _finished(tmp_path, "b", 0.8)], tmp_path)
 
 
 def test_a_moved_run_is_read_where_it_is(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import tensorflow as tf
 from small import ignore, small_job
 
 from raykd.artifacts import RunDirectory, logits_folder
-from raykd.config import ScalingConfig, TrainingConfig
+from raykd.config import DataConfig, ScalingConfig, TrainingConfig
 from raykd.data.reader import Reader
 from raykd.data.shards import Manifest
 from raykd.distill.logits import write_logits
+from raykd.errors import InputError
 from raykd.train.checkpoint import Progress, Values, checkpoints_in, load_weights
 from raykd.train.launch import launch
 from raykd.train.loop import _to_end_of_epoch
@@ -67,6 +68,16 @@ def test_resumed_training_equals_uninterrupted_training(
     launch(small_job("cut"), run_directory, ignore, ScalingConfig())
     assert not checkpoints_in(run_directory, "cut")
     assert _equal(load_weights(run_directory, "whole"), load_weights(run_directory, "cut"))
+
+
+@pytest.mark.parametrize("tasks", [0, 1])
+def test_damaged_logits_are_told(local_ray: None, run_directory: RunDirectory, manifest: Manifest, tasks: int) -> None:
+    job = small_job("soft", logits=(logits_folder("a"),), alpha=1.0, data=DataConfig(streams=2, read_tasks=tasks))
+    damaged = f"{logits_folder('a')}/{manifest.of('train')[1].name}"
+    run_directory.write_bytes(damaged, run_directory.read_bytes(damaged)[:-9])
+    with pytest.raises(InputError, match=f"{damaged}: found no complete Parquet file") as found:
+        launch(job, run_directory, ignore, ScalingConfig())
+    assert len(str(found.value).splitlines()) == 1
 
 
 def test_student_learns_from_logits_alone(local_ray: None, run_directory: RunDirectory, manifest: Manifest) -> None:

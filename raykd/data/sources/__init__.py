@@ -55,7 +55,7 @@ def read_source(data: DataConfig, seed: int, tasks: int, quarantine: Quarantine)
     source = open_source(data)
     items = [asdict(piece) for piece in source.pieces]
     return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-        _PieceTask(source, quarantine), batch_size=1, batch_format="pyarrow", concurrency=tasks
+        _PieceTask(source, quarantine), batch_size=1, batch_format="pyarrow", concurrency=min(tasks, len(items))
     )
 
 

@@ -1,5 +1,6 @@
 """CSV and TSV: a task reads one file, a block of some megabytes at a time. Every column comes as text."""
 
+import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from raykd.data.sources.pieces import IDS_PER_FILE, Chunk, Piece, Unread, check_
 from raykd.errors import InputError
 
 _BLOCK_BYTES = 4 << 20
+_PROBE_BYTES = 1 << 16
 _BETWEEN = re.compile(r"[\s,;]+")  # numbers of one cell
 _SHOWN = 40  # characters of a cell in a message
 
@@ -74,6 +76,9 @@ def _opened(filesystem: fs.FileSystem, path: str, columns: list[str], skip: Any)
 
 def _header(filesystem: fs.FileSystem, path: str) -> list[str]:
     try:
+        with filesystem.open_input_stream(path) as stream:
+            # pyarrow would print where it can't show a row.
+            codecs.getincrementaldecoder("utf-8")().decode(stream.read(_PROBE_BYTES))
         with filesystem.open_input_stream(path) as stream:
             options = csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES)
             names: list[str] = csv.open_csv(

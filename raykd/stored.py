@@ -1,0 +1,40 @@
+"""A run that is there already: found by its name or place, its configuration read back."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raykd.artifacts import RunDirectory
+from raykd.config import Config
+from raykd.errors import InputError
+from raykd.loading import load_text
+
+CONFIG = "config.yaml"
+
+
+def find_run(place: str, storage_path: str | None = None) -> RunDirectory:
+    """The directory of a run that was begun.
+
+    Args: place: the run directory, a path or URI, or its name below the storage path; storage_path: None: the default.
+    Raises: InputError where there is none, naming where it was looked for.
+    """
+    named = RunDirectory.at(storage_path or str(Config.model_fields["storage_path"].default), place)
+    direct = RunDirectory.opened(place)
+    whole = "://" in place or Path(place).expanduser().is_absolute()
+    for directory in (direct,) if whole else (direct, named):
+        if directory.exists(CONFIG):
+            return directory
+    looked = direct.root if whole else f"{direct.root} or {named.root}"
+    raise InputError(
+        f"{place}: found no {CONFIG} in {looked}, expected a run directory such as ~/raykd_results/quickstart; name "
+        "another, set --storage-path, or run `raykd run` first"
+    )
+
+
+def stored_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
+    """The run's own configuration, with `a.b=value` overrides on top. Raises: InputError for a damaged one."""
+    path = run.path(CONFIG)
+    try:
+        text = run.read_bytes(CONFIG).decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file in UTF-8 ({error.reason}); expected YAML") from error
+    return load_text(text, path, overrides)
