@@ -48,6 +48,7 @@ def _models(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {model["name"]: model for model in evaluation["models"]}
 
 
+@pytest.mark.slow
 def test_an_external_teacher_alone_without_labels(local_ray: None, tmp_path: Path) -> None:
     for split, rows, labels in (("train", 160, False), ("validation", 64, False), ("test", 200, True)):
         _write(tmp_path, split, rows, labels=labels, scores=not labels)

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 READY = """
 import gc, sys
 from raykd.process import prepare
@@ -21,6 +23,7 @@ print(accuracy_score([0, 1], [0, 1]), keras.Sequential([keras.layers.Dense(1)])(
 """
 
 
+@pytest.mark.slow
 def test_libraries_that_keras_adapts_come_when_they_are_used() -> None:
     done = subprocess.run([sys.executable, "-c", READY], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[] True", "1.0 (2, 1)"]

@@ -1,11 +1,14 @@
 """Speed of a model, or of an ensemble's members one after the other, in this process and on its threads."""
 
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
+import psutil
 import tensorflow as tf
 from numpy.typing import NDArray
 
@@ -14,6 +17,7 @@ from raykd.train.predict import Predictor
 
 _SECONDS = 0.4  # of measuring, at least
 _REPEATS = 5  # at least
+_LOOK_SECONDS = 0.05  # at the cores
 _SEARCH_SECONDS = 0.1  # of measuring each other batch size, or so often:
 _SEARCH_REPEATS = 3
 
@@ -127,10 +131,36 @@ class Clock:
 
 
 def _times(call: Callable[[], Any], seconds: float = _SECONDS, repeats: int = _REPEATS) -> list[float]:
-    call()
     times: list[float] = []
-    while len(times) < repeats or sum(times) < seconds:
-        begun = time.perf_counter()
+    with _on_cores(tf.config.threading.get_intra_op_parallelism_threads()):
         call()
-        times.append(time.perf_counter() - begun)
+        while len(times) < repeats or sum(times) < seconds:
+            begun = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - begun)
     return times
+
+
+@contextmanager
+def _on_cores(count: int) -> Iterator[None]:
+    """Keep this process on so many cores, the least busy; 0: on all.
+
+    TensorFlow computes operations that don't depend on each other, such as both directions of a BiLSTM, side by side,
+    however few threads each of them has. Where threads can't be kept on cores (macOS), they stay free.
+    """
+    if not count or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    busy = psutil.cpu_percent(_LOOK_SECONDS, percpu=True)
+    _move_threads(set(sorted(allowed, key=lambda core: busy[core])[:count]))
+    try:
+        yield
+    finally:
+        _move_threads(allowed)
+
+
+def _move_threads(cores: set[int]) -> None:
+    for thread in psutil.Process().threads():
+        with suppress(ProcessLookupError):  # It has ended.
+            os.sched_setaffinity(thread.id, cores)

@@ -8,6 +8,7 @@ from raykd.bench.knobs import CASES, ExpensiveReader, measure_knobs, medians
 from raykd.data.reader import Reader
 
 
+@pytest.mark.slow
 def test_every_knob_is_measured(local_ray: None) -> None:
     rates = measure_knobs(rows=128, repeats=1, show=lambda case, rate: None)
     assert set(rates) == set(CASES)

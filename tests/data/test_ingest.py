@@ -47,6 +47,7 @@ def test_parquet_pairs_become_encoded_shards(local_ray: None, texts: Path, run_d
     assert all(ids[0] == 2 and ids.count(3) == 2 for _, _, ids in rows.values())
 
 
+@pytest.mark.slow
 def test_shuffling_through_ray_gives_the_same_shards(
     local_ray: None, texts: Path, run_directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

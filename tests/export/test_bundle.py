@@ -88,6 +88,7 @@ def test_bundle_encodes_as_ingestion_does(texts_run: tuple[RunDirectory, Config,
     assert [row[row > 0].tolist() for row in inputs] == [row.tolist() for row in expected]
 
 
+@pytest.mark.slow
 def test_bundle_needs_no_raykd(texts_run: tuple[RunDirectory, Config, Any]) -> None:
     run, _, _ = texts_run
     folder = local_bundle(run, "student/many_on_one")

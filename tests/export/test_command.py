@@ -12,6 +12,7 @@ from tiny_run import tiny_config, write_run
 from raykd.artifacts import RunDirectory
 from raykd.config import Config
 from raykd.export.loader import Bundle
+from raykd.loading import load_config
 
 _STUDENT = {"type": "cross_encoder", "layers": 1, "width": 16}
 
@@ -32,6 +33,9 @@ def _raykd(*arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_bad_input_is_exit_code_2(tmp_path: Path, arguments: list[str], parts: list[str]) -> None:
+    RunDirectory.at(str(tmp_path), "digits").write_bytes(
+        "config.yaml", load_config("digits").model_dump_json().encode()
+    )
     done = _raykd(*arguments, "--storage-path", str(tmp_path))
     assert done.returncode == 2
     assert all(part in done.stderr for part in parts), done.stderr

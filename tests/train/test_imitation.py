@@ -88,7 +88,7 @@ CASES: dict[str, tuple[ModelConfig, Callable[[Any, Any], Any]]] = {
 
 
 @pytest.mark.parametrize(
-    ("loss", "compiled"), [pytest.param("cosine", False, marks=pytest.mark.slow), ("attention_relation", True)]
+    ("loss", "compiled"), [("cosine", False), pytest.param("attention_relation", True, marks=pytest.mark.slow)]
 )
 def test_hidden_states_come_nearer_to_the_teachers(
     local_ray: None, run_directory: RunDirectory, texts: Manifest, loss: str, compiled: bool
