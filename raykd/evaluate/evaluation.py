@@ -37,6 +37,7 @@ from raykd.train.checkpoint import load_weights
 from raykd.train.job import Report
 from raykd.train.predict import BATCH, Predictor, probabilities_of, rows_at_once
 
+_PREDICTED = 0.6  # of the evaluation's time, about: the rest are figures and timing
 Kind = Literal["teacher", "teacher_ensemble", "student", "student_ensemble"]
 
 
@@ -96,7 +97,7 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     for count, (folder, spec) in enumerate(specs.items(), start=1):
         predictors[folder] = Predictor(spec, load_weights(run, folder))
         predictions[folder] = probabilities_of(predictors[folder].logits(rows))
-        report({"folder": EVALUATION, "share": 0.5 * count / len(folders)})
+        report({"folder": EVALUATION, "share": _PREDICTED * count / len(folders)})
     weights = {line.name: member_weights_of(line, config, predictors, run, manifest) for line in lines}
     combined = {
         line.name: average([predictions[folder] for folder in line.members], weights[line.name], config.distill.average)
@@ -107,13 +108,13 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     plain = next((line.name for line in lines if line.recipe == PLAIN.name), None)
     validation = held_out.predicted(lines, weights)
     found, conditions = measured(combined, rows, config.seed, reference=reference, plain=plain, validation=validation)
-    clock = Clock(specs, predictors, _timing_batch(rows, manifest))
+    trained = {line.name: [folder for folder in line.members if folder in predictors] for line in lines}
+    clock = Clock(specs, predictors, _timing_batch(rows, manifest), list(filter(None, trained.values())))
     models = []
-    for count, line in enumerate(lines, start=1):
-        timed = clock.costs([folder for folder in line.members if folder in predictors])
+    for line in lines:
         described = {"name": line.name, "kind": line.kind, "recipe": line.recipe}
+        timed = clock.costs(trained[line.name])
         models.append({**described, **_shown_weights(line, weights[line.name]), **found[line.name], **timed})
-        report({"folder": EVALUATION, "share": 0.5 + 0.5 * count / len(lines)})
     best = f"teacher/{best_teacher(config, run)}"
     learned_from = "external teachers" if "train" in manifest.scored_only else "labels"
     about = {"best_teacher": best, "learned_from": learned_from, "device": _device(), **clock.conditions, **conditions}

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from raykd.models.build import ModelSpec, count_parameters
 from raykd.train.predict import Predictor
 
-_SECONDS = 0.4  # of measuring, at least
-_REPEATS = 5  # at least
+_ROUNDS = 5  # in which everything has its turn: a core that is slow for a while is so for all
+_SECONDS = 0.08  # of a turn, at least
+_REPEATS = 3  # do for what takes longer
 _LOOK_SECONDS = 0.05  # at the cores
-_SEARCH_SECONDS = 0.1  # of measuring each other batch size, or so often:
-_SEARCH_REPEATS = 3
 
 _BYTES_PER_PARAMETER = 4
 _COSTS = (
@@ -34,30 +33,6 @@ _COSTS = (
 
 _ON_PROCESSORS = (32,)  # Their caches favour small batches.
 _ON_ACCELERATORS = (32, 1024)
-
-
-def speed(members: Sequence[Predictor], batch: NDArray[Any]) -> dict[str, float]:
-    """Medians after warming up.
-
-    Args: batch: inputs [rows, length], the same for every model that is compared.
-    Returns: `examples_per_second` at that batch, `latency_ms_p50` and `latency_ms_p95` at batch 1.
-    """
-    whole = _times(lambda: [member.batch(batch) for member in members])
-    single = _times(lambda: [member.batch(batch[:1]) for member in members])
-    return {
-        "examples_per_second": len(batch) / float(np.median(whole)),
-        "latency_ms_p50": 1000 * float(np.median(single)),
-        "latency_ms_p95": 1000 * float(np.quantile(single, 0.95)),
-    }
-
-
-def seconds_per_batch(member: Predictor, batch: NDArray[Any]) -> dict[int, float]:
-    """Median seconds of a call, by batch size other than the common one, which rows of `batch` fill again and again."""
-    found = {}
-    for size in other_batches():
-        inputs = np.resize(batch, (size, *batch.shape[1:]))
-        found[size] = float(np.median(_times(partial(member.batch, inputs), _SEARCH_SECONDS, _SEARCH_REPEATS)))
-    return found
 
 
 def other_batches() -> tuple[int, ...]:
@@ -76,21 +51,33 @@ def best_batch(compared: Mapping[int, float], others: Sequence[Mapping[int, floa
 
 
 class Clock:
-    """Sizes and speeds of models, all on the same rows in this process.
+    """Sizes and speeds of models, all on the same rows in this process, in turn.
 
     They depend on what a model is, not on its weights: models that are built alike are measured once.
-    Args: specs: what each model is, by folder; batch: as `speed` takes it.
+    Args: specs: what each model is, by folder; batch: inputs [rows, length]; together: the folders of every model and
+    ensemble that is compared.
     """
 
     def __init__(
-        self, specs: Mapping[str, ModelSpec], predictors: Mapping[str, Predictor], batch: NDArray[Any]
+        self,
+        specs: Mapping[str, ModelSpec],
+        predictors: Mapping[str, Predictor],
+        batch: NDArray[Any],
+        together: Sequence[Sequence[str]],
     ) -> None:
         self._specs = specs
-        self._predictors = predictors
         self._batch = batch
-        self._speeds: dict[tuple[str, ...], dict[str, float]] = {}
-        self._seconds: dict[str, dict[int, float]] = {}
-        self._parameters: dict[str, int] = {}
+        calls: dict[Any, Callable[[], Any]] = {}
+        for folders in together:
+            members = [predictors[folder] for folder in folders]
+            for rows in (len(batch), 1):
+                calls[rows, self._key(folders)] = partial(_predict, members, batch[:rows])
+            for folder in folders:
+                for rows in other_batches():
+                    inputs = np.resize(batch, (rows, *batch.shape[1:]))  # Rows of the batch, again and again.
+                    calls[rows, self._key([folder])] = partial(_predict, [predictors[folder]], inputs)
+        self._times = _times(calls)
+        self._parameters = {spec.key: count_parameters(spec) for spec in specs.values()}
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -102,42 +89,54 @@ class Clock:
         }
 
     def costs(self, folders: Sequence[str]) -> dict[str, float | None]:
-        """Of these models one after the other; None where there is none: an external teacher's are unknown."""
+        """Of these models, one after the other; None where there is none: an external teacher's are unknown.
+
+        Returns: `parameters`, `bytes`; medians: `examples_per_second` of the batch, `latency_ms_p50` of a single row;
+        `latency_ms_p95`; as `best_batch`.
+        """
         if not folders:
             return dict.fromkeys(_COSTS)
-        parameters = sum(self._parameters_of(folder) for folder in folders)
-        timed = self._speed_of(folders)
-        compared = {len(self._batch): timed["examples_per_second"]}
-        best = best_batch(compared, [self._seconds_of(folder) for folder in folders])
-        return {"parameters": parameters, "bytes": parameters * _BYTES_PER_PARAMETER, **timed, **best}
+        parameters = sum(self._parameters[self._specs[folder].key] for folder in folders)
+        rows, single = len(self._batch), self._times[1, self._key(folders)]
+        speed = rows / float(np.median(self._times[rows, self._key(folders)]))
+        others = [
+            {other: float(np.median(self._times[other, self._key([folder])])) for other in other_batches()}
+            for folder in folders
+        ]
+        return {
+            "parameters": parameters,
+            "bytes": parameters * _BYTES_PER_PARAMETER,
+            "examples_per_second": speed,
+            "latency_ms_p50": 1000 * float(np.median(single)),
+            "latency_ms_p95": 1000 * float(np.quantile(single, 0.95)),
+            **best_batch({rows: speed}, others),
+        }
 
-    def _speed_of(self, folders: Sequence[str]) -> dict[str, float]:
-        keys = tuple(sorted(self._specs[folder].key for folder in folders))
-        if keys not in self._speeds:
-            self._speeds[keys] = speed([self._predictors[folder] for folder in folders], self._batch)
-        return self._speeds[keys]
-
-    def _parameters_of(self, folder: str) -> int:
-        spec = self._specs[folder]
-        if spec.key not in self._parameters:
-            self._parameters[spec.key] = count_parameters(spec)
-        return self._parameters[spec.key]
-
-    def _seconds_of(self, folder: str) -> dict[int, float]:
-        key = self._specs[folder].key
-        if key not in self._seconds:
-            self._seconds[key] = seconds_per_batch(self._predictors[folder], self._batch)
-        return self._seconds[key]
+    def _key(self, folders: Sequence[str]) -> tuple[str, ...]:
+        return tuple(sorted(self._specs[folder].key for folder in folders))
 
 
-def _times(call: Callable[[], Any], seconds: float = _SECONDS, repeats: int = _REPEATS) -> list[float]:
-    times: list[float] = []
+def _predict(members: Sequence[Predictor], inputs: NDArray[Any]) -> None:
+    for member in members:
+        member.batch(inputs)
+
+
+def _times(calls: Mapping[Any, Callable[[], Any]]) -> dict[Any, list[float]]:
+    """Seconds of every call, after warming up."""
+    times: dict[Any, list[float]] = {key: [] for key in calls}
     with _on_cores(tf.config.threading.get_intra_op_parallelism_threads()):
-        call()
-        while len(times) < repeats or sum(times) < seconds:
-            begun = time.perf_counter()
+        for call in calls.values():
             call()
-            times.append(time.perf_counter() - begun)
+        for _ in range(_ROUNDS):
+            for key, call in calls.items():
+                if len(times[key]) >= _REPEATS and sum(times[key]) >= _ROUNDS * _SECONDS:
+                    continue
+                turn = 0.0
+                while turn < _SECONDS:
+                    begun = time.perf_counter()
+                    call()
+                    times[key].append(time.perf_counter() - begun)
+                    turn += times[key][-1]
     return times
 
 
