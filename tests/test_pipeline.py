@@ -12,10 +12,11 @@ from sklearn.metrics import log_loss
 
 from raykd.artifacts import FIGURES, TEMPERATURE, RunDirectory, logits_folder
 from raykd.config import Config
+from raykd.data.portions import Portions
+from raykd.data.reader import Reader
 from raykd.data.shards import read_manifest
 from raykd.distill.recipes import RECIPES, Student
 from raykd.distill.stages import student_jobs
-from raykd.distill.weighting import labelled_validation_rows
 from raykd.ensemble import average
 from raykd.errors import InputError
 from raykd.loading import load_config
@@ -223,7 +224,8 @@ def test_fitted_weights_combine_members_and_would_teach_an_average(
     manifest = read_manifest(directory)
     jobs = student_jobs(config, Student(RECIPES["one_avg_on_one"], teachers), manifest, directory)
     assert [list(job.objective.weights or ()) for job in jobs] == [weights["teacher_ensemble"]] * 2
-    rows = labelled_validation_rows(directory, manifest, [logits_folder(name) for name in teachers])
+    reader = Reader(directory, manifest.of("validation"), manifest.inputs, tuple(map(logits_folder, teachers)))
+    rows = Portions(reader, manifest.classes).without_inputs()
     predictions = [probabilities_of(rows["teacher_logits"][:, [i]]) for i in range(3)]
     fitted, uniform = (
         log_loss(rows["label"], average(predictions, values), labels=range(10))

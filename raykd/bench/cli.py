@@ -35,9 +35,7 @@ def scaling(
 
     Example: `raykd bench scaling --json scaling.json`
     """
-    from raykd.quiet import quiet
-
-    quiet()  # Before TensorFlow is imported.
+    _load_tensorflow()
     from raykd.bench.scaling import Size, measure, summary
     from raykd.cluster import connect
 
@@ -60,9 +58,7 @@ def arithmetic(
 
     Example: `raykd bench arithmetic --threads 1`
     """
-    from raykd.quiet import quiet
-
-    quiet()  # Before TensorFlow is imported.
+    _load_tensorflow()
     from raykd.bench.arithmetic import Size, measure, summary
     from raykd.cluster import connect
     from raykd.train.strategy import use_threads
@@ -89,9 +85,7 @@ def feed(
 
     Example: `raykd bench feed --rows 100000 --json feed.json`
     """
-    from raykd.quiet import quiet
-
-    quiet()  # Before TensorFlow is imported.
+    _load_tensorflow()
     from raykd.bench.feed import Size, measure, summary
     from raykd.bench.knobs import measure_knobs, medians
     from raykd.cluster import connect
@@ -116,9 +110,7 @@ def store(
 
     Example: `raykd bench store --json store.json`
     """
-    from raykd.quiet import quiet
-
-    quiet()  # Before TensorFlow is imported.
+    _load_tensorflow()
     from raykd.bench.store import Size, measure, summary
 
     size = Size(rows, repeats)
@@ -140,9 +132,7 @@ def padding(
 
     Example: `raykd bench padding quickstart --set data.bucket=16`
     """
-    from raykd.quiet import quiet
-
-    quiet()  # Before TensorFlow is imported.
+    _load_tensorflow()
     from raykd.bench.padding import measure, summary
 
     rates = _of_a_teacher(measure, config, set_, repeats, "examples/s")
@@ -161,9 +151,7 @@ def scoring(
 
     Example: `raykd bench scoring quickstart --set data.bucket=16 --set data.unlabelled=2000`
     """
-    from raykd.quiet import quiet
-
-    quiet()  # Before TensorFlow is imported.
+    _load_tensorflow()
     from raykd.bench.scoring import measure, summary
 
     rates = _of_a_teacher(measure, config, set_, repeats, "rows/s")
@@ -185,9 +173,7 @@ def distill(
 
     Example: `raykd bench distill --case mlp --json distill.json`
     """
-    from raykd.quiet import quiet
-
-    quiet()  # Before TensorFlow is imported.
+    _load_tensorflow()
     from raykd.bench.distill import Size, measure
     from raykd.bench.distill_table import figures, show_table
     from raykd.bench.subjects import cases_named
@@ -219,9 +205,7 @@ def predict(
 
     Example: `raykd bench predict quickstart --threads 1`
     """
-    from raykd.quiet import quiet
-
-    quiet()  # Before TensorFlow is imported.
+    _load_tensorflow()
     import psutil
 
     from raykd.bench.predict import measure, summary
@@ -248,9 +232,7 @@ def launch(
 
     Example: `raykd bench launch --json launch.json`
     """
-    from raykd.quiet import quiet
-
-    quiet()
+    _load_tensorflow()
     from raykd.bench.launch import Size, measure, medians
     from raykd.cluster import connect
 
@@ -282,6 +264,15 @@ def all_(
     if failed:
         console.print(f"failed: {'; '.join(' '.join(one) for one in failed)}", style="red", highlight=False)
         raise typer.Exit(1)
+
+
+def _load_tensorflow() -> None:
+    """Before anything else imports it: its notes on starting are none of a benchmark's."""
+    from raykd.quiet import quiet, silenced
+
+    quiet()
+    with silenced():
+        import tensorflow  # noqa: F401
 
 
 def _of_a_teacher(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console as Terminal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from raykd.cli.options import Address, Model, Run, Set, StoragePath, Verbose
 
@@ -47,9 +48,13 @@ def predict(
 
     if not verbose:
         quiet()
-    with nullcontext() if verbose else silenced():
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    terminal = Terminal()
+    progress = Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal)
+    with nullcontext() if verbose else silenced(), progress:
         from raykd.predict.command import predict as predict_
 
+        shown = progress.add_task("reading", total=None)
         done = predict_(
             run,
             source,
@@ -60,9 +65,12 @@ def predict(
             storage_path=storage_path,
             address=address,
             verbose=verbose,
+            show=lambda rows, piece, pieces: progress.update(
+                shown, completed=piece, total=pieces, description=f"{rows:,} rows"
+            ),
         )
     aside = f", {done.bad:,} bad rows aside" if done.bad else ""
-    Terminal().print(
+    terminal.print(
         f"{done.rows:,} rows by {done.model} in {done.seconds:.0f} s{aside}: {done.folder}",
         highlight=False,
         soft_wrap=True,

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raykd.artifacts import RunDirectory, logits_folder
 from raykd.config import DistillConfig
 from raykd.data.largest import spread
+from raykd.data.portions import Portions
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest
 from raykd.ensemble import member_weights
@@ -19,7 +21,7 @@ def teacher_weights(
 ) -> tuple[float, ...] | None:
     """Weights of these teachers, summing to 1, by their predictions at temperature 1; None: equal ones.
 
-    Raises: InputError as `labelled_validation_rows`.
+    Raises: InputError as `check_labelled`.
     """
     if distill.weighting == "uniform":
         return None
@@ -29,25 +31,25 @@ def teacher_weights(
             f"distill.weighting: external teacher {min(absent)} has not scored the validation split, on which weights "
             "are worked out; add its scores there, or set uniform"
         )
-    rows = labelled_validation_rows(run, manifest, [logits_folder(teacher) for teacher in teachers])
+    rows = _labelled_rows(run, manifest, [logits_folder(teacher) for teacher in teachers])
     logits_BNC = spread(rows["teacher_logits"], manifest.classes)
     predictions = [probabilities_of(logits_BNC[:, [i]]) for i in range(len(teachers))]
     return member_weights(distill.weighting, predictions, rows["label"], distill.average)
 
 
-def labelled_validation_rows(run: RunDirectory, manifest: Manifest, logits: Sequence[str] = ()) -> Arrays:
-    """Rows as `Reader.read` gives them, without those whose label isn't known.
-
-    Args: logits: folders of teachers' logits.
-    Raises: InputError when there are none.
-    """
-    shards = list(Reader(run, manifest.of("validation"), manifest.inputs, tuple(logits)).all())
-    known = [shard["label"] >= 0 for shard in shards]
-    if not any(one.any() for one in known):
+def check_labelled(labels_B: NDArray[np.int32]) -> None:
+    """Raises: InputError when no row of the validation split has a label."""
+    if not (labels_B >= 0).any():
         raise InputError(
             "distill.weighting: found no labelled rows in the validation split to work weights out; "
             "give it labels, or set uniform"
         )
-    return {
-        name: np.concatenate([shard[name][one] for shard, one in zip(shards, known, strict=True)]) for name in shards[0]
-    }
+
+
+def _labelled_rows(run: RunDirectory, manifest: Manifest, logits: Sequence[str]) -> Arrays:
+    """Labels and teachers' logits of the rows whose label is known. Raises: InputError as `check_labelled`."""
+    reader = Reader(run, manifest.of("validation"), manifest.inputs, tuple(logits))
+    rows = Portions(reader, manifest.classes).without_inputs()
+    check_labelled(rows["label"])
+    known = rows["label"] >= 0
+    return {name: values[known] for name, values in rows.items()}

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,13 +19,14 @@ from raykd.artifacts import (
 )
 from raykd.config import Config
 from raykd.data.largest import spread
+from raykd.data.portions import Portions
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest, read_manifest
 from raykd.distill.inheritance import best_teacher
 from raykd.distill.recipes import MANY_ON_MANY, NOISY_STUDENT, ONE_ON_ONE, PLAIN, students
 from raykd.distill.rounds import rounds
 from raykd.distill.stages import model_spec, round_spec, student_spec
-from raykd.distill.weighting import labelled_validation_rows, teacher_weights
+from raykd.distill.weighting import check_labelled, teacher_weights
 from raykd.ensemble import average, member_weights
 from raykd.evaluate.calibration import CALIBRATION
 from raykd.evaluate.figures import figures
@@ -84,8 +85,8 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     manifest = read_manifest(run)
     scored = manifest.external_with("test")
     reader = Reader(run, manifest.of("test"), manifest.inputs, tuple(map(external_folder, scored)))
-    shards = list(reader.all())
-    rows = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
+    portions = Portions(reader, manifest.classes)
+    rows = portions.without_inputs()
     lines = entries(config, best_teacher(config, run), scored)
     outside = {
         logits_folder(name): probabilities_of(spread(rows["teacher_logits"][:, [i]], manifest.classes))
@@ -96,20 +97,21 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     predictors, predictions = {}, dict(outside)
     for count, (folder, spec) in enumerate(specs.items(), start=1):
         predictors[folder] = Predictor(spec, load_weights(run, folder))
-        predictions[folder] = probabilities_of(predictors[folder].logits(rows))
+        predictions[folder] = _predicted(predictors[folder], portions)
         report({"folder": EVALUATION, "share": _PREDICTED * count / len(folders)})
-    weights = {line.name: member_weights_of(line, config, predictors, run, manifest) for line in lines}
+    held_out = _Validation(config, run, manifest, predictors)
+    weights = {line.name: member_weights_of(line, config, held_out, run, manifest) for line in lines}
     combined = {
         line.name: average([predictions[folder] for folder in line.members], weights[line.name], config.distill.average)
         for line in lines
     }
-    held_out = _Validation(config, run, manifest, predictors)
     reference = next((line.name for line in lines if line.kind == "teacher_ensemble"), None)
     plain = next((line.name for line in lines if line.recipe == PLAIN.name), None)
     validation = held_out.predicted(lines, weights)
     found, conditions = measured(combined, rows, config.seed, reference=reference, plain=plain, validation=validation)
     trained = {line.name: [folder for folder in line.members if folder in predictors] for line in lines}
-    clock = Clock(specs, predictors, _timing_batch(rows, manifest), list(filter(None, trained.values())))
+    batch = _timing_batch(next(iter(portions)), manifest)
+    clock = Clock(specs, predictors, batch, list(filter(None, trained.values())))
     models = []
     for line in lines:
         described = {"name": line.name, "kind": line.kind, "recipe": line.recipe}
@@ -125,6 +127,11 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     return {"rows": len(rows["label"]), "seconds": time.perf_counter() - begun}
 
 
+def _predicted(predictor: Predictor, portions: Iterable[Arrays]) -> Floats:
+    """Probabilities [B, C] of all rows."""
+    return np.concatenate([probabilities_of(predictor.logits(part)) for part in portions])
+
+
 class _Validation:
     """Students' predictions of the validation rows that have a label."""
 
@@ -133,30 +140,33 @@ class _Validation:
     ) -> None:
         self._space = config.distill.average
         self._predictors = predictors
-        shards = Reader(run, manifest.of("validation"), manifest.inputs).all()
-        known = [{name: values[shard["label"] >= 0] for name, values in shard.items()} for shard in shards]
-        self._rows = {name: np.concatenate([shard[name] for shard in known]) for name in known[0]}
+        self._portions = Portions(Reader(run, manifest.of("validation"), manifest.inputs), manifest.classes)
+        labels_B = self._portions.without_inputs()["label"]
+        self.labels: Labels = labels_B[labels_B >= 0]
         self._predictions: dict[str, Floats] = {}
 
     def predicted(
         self, lines: Sequence[Entry], weights: Mapping[str, Sequence[float] | None]
     ) -> dict[str, tuple[Floats, Labels]]:
         """Probabilities and labels for each line of trained students; none where no row has a label."""
-        if not len(self._rows["label"]):
+        if not len(self.labels):
             return {}
         return {
-            line.name: (
-                average([self._of(folder) for folder in line.members], weights[line.name], self._space),
-                self._rows["label"],
-            )
+            line.name: (average(list(map(self.of, line.members)), weights[line.name], self._space), self.labels)
             for line in lines
             if line.kind in ("student", "student_ensemble")
         }
 
-    def _of(self, folder: str) -> Floats:
+    def of(self, folder: str) -> Floats:
+        """One model's probabilities."""
         if folder not in self._predictions:
-            self._predictions[folder] = probabilities_of(self._predictors[folder].logits(self._rows))
+            self._predictions[folder] = _predicted(self._predictors[folder], self._labelled())
         return self._predictions[folder]
+
+    def _labelled(self) -> Iterator[Arrays]:
+        for part in self._portions:
+            known = part["label"] >= 0
+            yield {name: values[known] for name, values in part.items()} if not known.all() else part
 
 
 def _publish_temperatures(
@@ -179,21 +189,21 @@ def stored_temperature(run: RunDirectory, folders: Sequence[str]) -> float:
 
 
 def member_weights_of(
-    line: Entry, config: Config, predictors: Mapping[str, Predictor], run: RunDirectory, manifest: Manifest
+    line: Entry, config: Config, held_out: _Validation, run: RunDirectory, manifest: Manifest
 ) -> tuple[float, ...] | None:
     """Weights of an ensemble's members, worked out on the validation split; None: equal ones.
 
     Teachers have the weights with which they teach as an average.
-    Raises: InputError as `labelled_validation_rows`.
+    Raises: InputError as `check_labelled`.
     """
     if line.kind == "teacher_ensemble":
         names = [folder.partition("/")[2] for folder in line.members]
         return teacher_weights(config.distill, names, run, manifest)
     if line.kind != "student_ensemble" or config.distill.weighting == "uniform":
         return None
-    rows = labelled_validation_rows(run, manifest)
-    predictions = [probabilities_of(predictors[folder].logits(rows)) for folder in line.members]
-    return member_weights(config.distill.weighting, predictions, rows["label"], config.distill.average)
+    check_labelled(held_out.labels)
+    predictions = list(map(held_out.of, line.members))
+    return member_weights(config.distill.weighting, predictions, held_out.labels, config.distill.average)
 
 
 def _shown_weights(line: Entry, weights: Sequence[float] | None) -> dict[str, list[float]]:

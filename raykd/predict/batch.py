@@ -6,7 +6,7 @@ the quarantine. A file is written whole or not at all, and an interrupted predic
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,6 +32,10 @@ _MOST_THREADS = 4  # of an actor
 _FORMAT = 1  # Raise it when predictions of the same models and rows change.
 
 
+Show = Callable[[int, int, int], None]
+"""Told how many rows are predicted, of how many pieces, and how many pieces there are."""
+
+
 @dataclass(frozen=True)
 class Predicted:
     """What a prediction has done.
@@ -47,13 +51,21 @@ class Predicted:
 
 
 def predict_source(
-    run: RunDirectory, members: Members, manifest: Manifest, data: DataConfig, output: str, capacity: Capacity
+    run: RunDirectory,
+    members: Members,
+    manifest: Manifest,
+    data: DataConfig,
+    output: str,
+    capacity: Capacity,
+    show: Show,
 ) -> Predicted:
     """Write the class and the probabilities of every row of `data.source`, as far as they aren't there yet.
 
     Columns: `file`, `row` in it (or the id's own column, where `data.columns.id` names one), `prediction` (the class),
     `name` where classes have names, and `probabilities`, calibrated where the evaluation has found how.
-    Args: output: a folder or URI; new, empty, or that of an earlier prediction, which is replaced where it is another.
+    Args:
+        output: a folder or URI; new, empty, or that of an earlier prediction, which is replaced where it is another.
+        show: told of every piece that is done.
     Raises: InputError for bad input, more bad rows than `data.max_bad_fraction`, or a folder that holds other files.
     """
     begun = time.perf_counter()
@@ -66,7 +78,7 @@ def predict_source(
         Quarantine(aside).clear()
         task = _Predicting(run, out, source, members, manifest)
         with one_line_errors():
-            good = _perform(task, source, capacity)
+            good = _perform(task, source, capacity, show)
         bad = Quarantine(aside).settle(good, data.max_bad_fraction, data.source)
         out.finish(_STEP, wanted, rows=good, bad=bad)
     facts = out.facts(_STEP)
@@ -95,7 +107,7 @@ def _fingerprint(run: RunDirectory, members: Members, manifest: Manifest, data: 
     return fingerprint(_FORMAT, weights, *combined, manifest.fingerprint, read, rows)
 
 
-def _perform(task: "_Predicting", source: Source, capacity: Capacity) -> int:
+def _perform(task: "_Predicting", source: Source, capacity: Capacity, show: Show) -> int:
     """Rows predicted, now or before."""
     items = [asdict(piece) for piece in source.pieces]
     threads = max(1, min(capacity.cpus, _MOST_THREADS))
@@ -108,7 +120,11 @@ def _perform(task: "_Predicting", source: Source, capacity: Capacity) -> int:
         compute=actors,
         num_cpus=threads,
     )
-    return sum(row["rows"] for row in done.take_all())
+    rows = 0
+    for piece, row in enumerate(done.iter_rows(), start=1):
+        rows += row["rows"]
+        show(rows, piece, len(items))
+    return rows
 
 
 @dataclass(frozen=True)

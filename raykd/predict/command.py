@@ -10,7 +10,7 @@ from raykd.config import Columns, Config
 from raykd.data.shards import Manifest, read_manifest
 from raykd.errors import InputError
 from raykd.loading import load_config
-from raykd.predict.batch import Predicted, predict_source
+from raykd.predict.batch import Predicted, Show, predict_source
 from raykd.predict.members import check_trusted, members_of
 from raykd.stored import CONFIG, find_run, stored_config
 
@@ -29,6 +29,7 @@ def predict(
     storage_path: str | None = None,
     address: str | None = None,
     verbose: bool = False,
+    show: Show = lambda rows, done, pieces: None,
 ) -> Predicted:
     """Predict every row of a source with a finished run's models.
 
@@ -42,6 +43,7 @@ def predict(
         overrides: `a.b=value`, for columns that are named otherwise here.
         storage_path: that holds the run directory of this name; None: the default.
         address: of a Ray cluster; None starts Ray here. verbose: let libraries' messages through.
+        show: told of every piece of the source that is done.
     Raises: InputError for bad input.
     """
     directory = find_run(run, storage_path)
@@ -53,7 +55,7 @@ def predict(
     data = settings.data.model_copy(update={"source": source, "format": _format(settings, overrides)})
     folder = output or RunDirectory.at(directory.root, f"predictions/{members.name}/{_name_of(source)}").root
     with connect(address, verbose) as cluster:
-        return predict_source(directory, members, manifest, data, folder, cluster)
+        return predict_source(directory, members, manifest, data, folder, cluster, show)
 
 
 def _settings(run: RunDirectory, config: str | None, overrides: Sequence[str]) -> Config:

@@ -3,22 +3,18 @@
 Axes: B batch, C classes.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from raykd.artifacts import RunDirectory, external_folder
-from raykd.data.feed import bytes_per_row
 from raykd.data.largest import spread
+from raykd.data.portions import Portions
 from raykd.data.reader import Reader
 from raykd.data.shards import Arrays, Manifest
 from raykd.train.checkpoint import Values
 from raykd.train.job import TrainJob
 from raykd.train.predict import Predictor, probabilities_of
 from raykd.train.strategy import Place
-
-_KEPT_BYTES = 256 << 20  # of rows; more are read anew by every measurement, shard by shard
 
 
 class Validation:
@@ -32,9 +28,7 @@ class Validation:
         self._place = place
         own = manifest.of("validation")[place.rank :: place.workers]
         judges = manifest.external_with("validation") if "validation" in manifest.scored_only else ()
-        self._reader = Reader(run, own, manifest.inputs, tuple(map(external_folder, judges)))
-        size = sum(shard.rows for shard in own) * bytes_per_row(manifest.inputs, len(judges), manifest.classes)
-        self._kept = [_joined(self._reader.all())] if own and size <= _KEPT_BYTES else None
+        self._rows = Portions(Reader(run, own, manifest.inputs, tuple(map(external_folder, judges))), manifest.classes)
 
     def measure(self, weights: Values) -> dict[str, float]:
         """Mean negative log-likelihood, in nats, and share of right predictions; every worker must call it.
@@ -47,19 +41,13 @@ class Validation:
     def _sums(self, weights: Values) -> np.ndarray:
         predictor = Predictor(self._job.model, weights)
         sums = np.zeros(3)
-        for rows in self._kept or self._reader.all():
+        for rows in self._rows:
             predicted_BC = probabilities_of(predictor.logits(rows))
             target_BC = _target(rows, predicted_BC.shape[1])
             likelihood_B = -(target_BC * np.log(np.maximum(predicted_BC, 1e-12))).sum(axis=-1)
             right_B = predicted_BC.argmax(axis=-1) == target_BC.argmax(axis=-1)
             sums += likelihood_B.sum(), right_B.sum(), len(target_BC)
         return sums
-
-
-def _joined(shards: Iterable[Arrays]) -> Arrays:
-    """The rows of all shards, at least one: in larger batches of like length than each shard's own."""
-    found = list(shards)
-    return {name: np.concatenate([shard[name] for shard in found]) for name in found[0]}
 
 
 def _target(rows: Arrays, classes: int) -> NDArray[np.float64]:

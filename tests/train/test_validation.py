@@ -7,10 +7,10 @@ import pytest
 from small import small_job
 
 from raykd.artifacts import EXAMPLES, RunDirectory, external_folder
+from raykd.data import portions
 from raykd.data.reader import Reader
 from raykd.data.shards import Manifest, write_table
 from raykd.models.build import build
-from raykd.train import validation
 from raykd.train.checkpoint import Values, values_of
 from raykd.train.predict import Predictor, probabilities_of
 from raykd.train.strategy import Place, strategy_named
@@ -44,7 +44,7 @@ def _weights() -> Values:
 def test_rows_without_a_label_are_measured_against_the_mean_of_the_external_teachers(
     run_directory: RunDirectory, manifest: Manifest, known: int, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(validation, "_KEPT_BYTES", kept)
+    monkeypatch.setattr(portions, "_KEPT_BYTES", kept)
     changed, labels_B, logits_NBC = _rewritten(run_directory, manifest, known)
     job, weights = small_job("a"), _weights()
     found = Validation(job, run_directory, changed, Place(strategy_named("one_device"))).measure(weights)
