@@ -40,13 +40,14 @@ def connect(address: str | None, verbose: bool) -> Iterator[Capacity]:
 
     joined = ray.is_initialized()
     elsewhere = address or os.environ.get("RAY_ADDRESS")
-    with _one_line(elsewhere):
+    named = f"--address {address}" if address else f"RAY_ADDRESS {elsewhere}" if elsewhere else None
+    with _one_line(named):
         if elsewhere:
             _knock(elsewhere)
     if not joined:
         # A local Ray never outlives this process; a cluster's address may also come from RAY_ADDRESS.
         local = {} if elsewhere else _LOCAL_SETTINGS
-        with _one_line(elsewhere):
+        with _one_line(named):
             ray.init(
                 address=elsewhere or "local",
                 logging_level="WARNING" if verbose else "ERROR",
@@ -63,16 +64,19 @@ def connect(address: str | None, verbose: bool) -> Iterator[Capacity]:
 
 
 @contextmanager
-def _one_line(address: str | None) -> Iterator[None]:
-    """Failure to join a cluster as an InputError; what keeps a local Ray from starting isn't the user's input."""
+def _one_line(named: str | None) -> Iterator[None]:
+    """Failure to join a cluster as an InputError; what keeps a local Ray from starting isn't the user's input.
+
+    Args: named: the address, and where it comes from; None: Ray starts here.
+    """
     try:
         yield
     except (OSError, ValueError) as error:
-        if address is None:
+        if named is None:
             raise
         raise InputError(
-            f"--address {address}: found no Ray cluster ({' '.join(str(error).split())[:200]}), expected one such as "
-            "127.0.0.1:6379, ray://HOST:10001 or auto; see that it runs and can be reached, or leave the option out"
+            f"{named}: found no Ray cluster ({' '.join(str(error).split())[:200]}), expected one such as "
+            "127.0.0.1:6379, ray://HOST:10001 or auto; see that it runs and can be reached, or leave it out"
         ) from error
 
 

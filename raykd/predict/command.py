@@ -61,7 +61,7 @@ def predict(
 def _settings(run: RunDirectory, config: str | None, overrides: Sequence[str]) -> Config:
     settings = stored_config(run, overrides) if config is None else load_config(config, overrides)
     columns = _BUILT_IN_COLUMNS.get(settings.data.source)
-    if columns is None or any(override.startswith("data.columns.") for override in overrides):
+    if columns is None or any(re.match(r"data\.columns[.=]", override) for override in overrides):
         return settings
     return settings.model_copy(update={"data": settings.data.model_copy(update={"columns": columns})})
 

@@ -110,6 +110,7 @@ def test_files_that_are_not_raykds_are_left_alone(digits_run: DigitsRun, rows: P
         (None, {"model": "student/nobody"}, "--model student/nobody: not in this run; expected one of teacher/wide, "),
         (None, {"overrides": []}, "column features is missing; found pixels; name the right"),
         (None, {"overrides": ["data.columns.features=image"]}, "column image is missing; found pixels; name the right"),
+        (None, {"overrides": ["data.columns={features: photo}"]}, "column photo is missing; found pixels"),
     ],
 )
 def test_what_cannot_be_predicted_is_told(
