@@ -12,6 +12,7 @@ import os
 import platform
 import posixpath
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -220,9 +221,29 @@ class RunDirectory:
             self.delete_folder(step)
         self.write_json(claim, {"fingerprint": expected})
 
-    def finish(self, step: str, expected: str, **facts: Any) -> None:
-        """Mark the step done; `facts` (times, counts) stand in the marker."""
-        self.write_json(f"{step}/{MARKER}", {"fingerprint": expected, **facts})
+    def finish(self, step: str, expected: str, made_of: Mapping[str, str] | None = None, **facts: Any) -> None:
+        """Mark the step done; `facts` (times, counts) stand in the marker, and what `check_current` asks for.
+
+        Args: made_of: fingerprints of the steps that it depends on, by name.
+        """
+        known = {"made_of": dict(made_of)} if made_of else {}
+        self.write_json(f"{step}/{MARKER}", {"fingerprint": expected, **known, **facts})
+
+    def check_current(self, *steps: str) -> None:
+        """See that these finished steps stand beside what they were made of, in this directory's present state.
+
+        Steps done by earlier versions don't tell, nor do folders that were deleted.
+        Raises: InputError where a step that one of them depends on was begun anew since, with other data or settings.
+        """
+        for step in steps:
+            made_of = self.facts(step).get("made_of", {}) if self.exists(f"{step}/{MARKER}") else {}
+            for other, expected in made_of.items():
+                claim = f"{other}/{_CLAIM}"
+                if self.exists(claim) and self.read_json(claim)["fingerprint"] != expected:
+                    raise InputError(
+                        f"{self.path(step)}: was made of other data or settings than {other} in the same directory has "
+                        "now, which was begun anew; let `raykd run` finish what it began"
+                    )
 
     def facts(self, step: str) -> dict[str, Any]:
         """What `finish` was told. Raises: FileNotFoundError when the step isn't done, InputError as `read_json`."""

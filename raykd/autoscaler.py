@@ -36,14 +36,19 @@ def _options(command: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def growing_kinds(config: Mapping[str, Any]) -> tuple[Kind, ...]:
-    """The nodes that a cluster with this configuration could have at most, its head among them."""
+def growing_kinds(config: Mapping[str, Any]) -> tuple[Kind, ...] | None:
+    """The nodes that a cluster with this configuration could have at most, its head among them.
+
+    None where it doesn't tell what they have, as that of a cluster on one's own machines.
+    """
     most = config.get("max_workers", 2)
     kinds = []
     for name, entry in config["available_node_types"].items():
         head = name == config["head_node_type"]
-        count = 1 if head else min(entry.get("max_workers", most), most)
-        resources = entry["resources"]
+        count = min(entry.get("max_workers", 0 if head else most), most) + head
+        resources = entry.get("resources")
+        if count and not resources:
+            return None
         kinds.append(Kind(float(resources.get("CPU", 0)), float(resources.get("GPU", 0)), count))
     return tuple(kind for kind in kinds if kind.count)
 

@@ -49,6 +49,11 @@ class Capacity:
         return int(sum(kind.cpus * kind.count for kind in self.kinds))
 
     @property
+    def gpus(self) -> int:
+        """All accelerators."""
+        return int(sum(kind.gpus * kind.count for kind in self.kinds))
+
+    @property
     def spans_machines(self) -> bool:
         """Whether work may be done on another machine than the driver's."""
         return self.grows or self.machines > 1

@@ -97,7 +97,8 @@ def cluster_now() -> Capacity:
     machines = len({node["NodeManagerHostname"] for node in nodes})
     config = autoscaler_config(ray.get_runtime_context().gcs_address)
     if config is not None:
-        return Capacity(growing_kinds(config), grows=True, machines=machines)
+        kinds = growing_kinds(config)
+        return Capacity(now if kinds is None else kinds, grows=True, known=kinds is not None, machines=machines)
     if os.environ.get(_IN_KUBERAY) and is_autoscaler_v2():
         return Capacity(now, grows=True, known=False, machines=machines)
     return Capacity(now, machines=machines)

@@ -15,7 +15,7 @@ from raykd.errors import InputError
 from raykd.process import prepare
 from raykd.schedule import Step
 
-_HELPERS_LOST = 10  # while one step is delegated, before it is given up
+_HELPERS_LOST = 10  # while one step is delegated, before it is given up; those lost with their node don't count
 
 Event = dict[str, Any]
 Part = tuple[int, int]
@@ -97,7 +97,7 @@ class Lane:
         self._run.begin(step.name, step.fingerprint)
         delegated = self._share.helpers > 0 and not step.launched
         facts = self._delegate(step, report) if delegated else step.work(self._run, report)
-        self._run.finish(step.name, step.fingerprint, **facts)
+        self._run.finish(step.name, step.fingerprint, step.made_of, **facts)
         report({"kind": "finished", **facts})
         return begun, time.time()
 
@@ -111,8 +111,8 @@ class Lane:
             helper, part = working.pop(reference)
             try:
                 facts.append(ray.get(reference))
-            except RayActorError:
-                lost += 1
+            except RayActorError as error:
+                lost += not node_died(error)  # Spot machines come and go for as long as a long step takes.
                 if lost > _HELPERS_LOST:
                     raise
                 report({"kind": "restarted"})
@@ -124,6 +124,11 @@ class Lane:
     def _help(self, step: Step, report: Reporter, part: Part) -> tuple[Any, tuple[ActorHandle, Part]]:
         helper = ray.remote(**self._share.held)(Helper).remote(self._share.threads, self._run, self._verbose)
         return helper.work.remote(step, report, part), (helper, part)
+
+
+def node_died(error: RayActorError) -> bool:
+    """Whether Ray says that an actor's node has died; it itself takes a while to notice."""
+    return "its node has died" in str(error)
 
 
 def _together(facts: Sequence[Event], seconds: float) -> Event:

@@ -12,12 +12,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raykd.artifacts import RunDirectory
 from raykd.errors import InputError
-from raykd.lane import Board, Event, Lane, Share
+from raykd.lane import Board, Event, Lane, Share, node_died
 from raykd.schedule import Step, ready
 
 _POLL_SECONDS = 0.25
 _ANSWER_SECONDS = 20.0  # in which a node that lives answers, be it busy
-_NODE_DIED = "its node has died"  # what Ray says where it knows
 
 
 class Lanes:
@@ -37,6 +36,7 @@ class Lanes:
         self._board = ray.remote(num_cpus=0, scheduling_strategy=beside_driver())(Board).remote()
         self._coming: dict[Any, tuple[int, ActorHandle]] = {}
         self._idle: dict[int, ActorHandle] = {}
+        self._running: dict[Any, tuple[Step, int, ActorHandle]] = {}
         self._nodes: dict[int, str] = {}
         for number in range(count):
             self._start(number)
@@ -65,7 +65,7 @@ class Lanes:
         """
         names = {step.name for step in steps}
         steps = [_without_done_needs(step, names) for step in steps]
-        running: dict[Any, tuple[Step, int, ActorHandle]] = {}
+        running = self._running
         times: dict[str, tuple[Step, float, float]] = {}
         up = time.monotonic()
         while len(times) < len(steps):
@@ -96,9 +96,11 @@ class Lanes:
         return list(times.values())
 
     def release(self) -> None:
-        """End the lanes, once they are idle: their CPUs are free for others."""
-        for lane in [*self._idle.values(), *(lane for _, lane in self._coming.values()), self._board]:
+        """End the lanes, whatever they do: their CPUs are free for others."""
+        working = [lane for *_, lane in [*self._running.values(), *self._coming.values()]]
+        for lane in [*self._idle.values(), *working, self._board]:
             ray.kill(lane)
+        self._running.clear()
         self._idle.clear()
         self._coming.clear()
 
@@ -148,7 +150,7 @@ def _is_lost(node: str | None, error: RayActorError) -> bool:
 
     Args: node: None for a lane that never came up, which Ray may have sent to a node that was gone already.
     """
-    if _NODE_DIED in str(error):
+    if node_died(error):
         return True
     if node is None:
         return False

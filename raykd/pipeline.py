@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import yaml
-
 from raykd import tables
 from raykd.artifacts import EVALUATION, EXAMPLES, MARKER, PROFILE, SWEEP, RunDirectory
 from raykd.capacity import check_storage
@@ -21,6 +19,7 @@ from raykd.metrics import Metrics
 from raykd.plan import export_step, plan, plan_of
 from raykd.quiet import silenced
 from raykd.schedule import Step, covered_seconds, phases, unfinished
+from raykd.stored import keep_config
 
 _SCHEMA = 1  # of evaluation.json
 
@@ -102,7 +101,7 @@ def export(config: Config, directory: RunDirectory, *, verbose: bool = False) ->
     if unfinished([step], directory):
         with Lease(directory), nullcontext() if verbose else silenced():
             directory.begin(step.name, step.fingerprint)
-            directory.finish(step.name, step.fingerprint, **step.work(directory, _ignore))
+            directory.finish(step.name, step.fingerprint, step.made_of, **step.work(directory, _ignore))
     return directory.facts(step.name)
 
 
@@ -145,7 +144,7 @@ def _directory(config: Config) -> Iterator[tuple[RunDirectory, Lease]]:
     directory = RunDirectory.at(config.storage_path, config.name)
     directory.prepare()
     with Lease(directory) as lease:
-        directory.write_bytes("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).encode())
+        keep_config(directory, config)
         yield directory, lease
 
 
@@ -178,8 +177,10 @@ def _perform(
                 times.append(_do_alone(phase[0], directory, lease, show))
                 continue
             lanes = lanes_for(config, cluster, directory, verbose)
-            times += lanes.perform(phase, show, lease.check, Waits(config.scaling, lanes.share, show))
-            lanes.release()
+            try:
+                times += lanes.perform(phase, show, lease.check, Waits(config.scaling, lanes.share, show))
+            finally:
+                lanes.release()  # In a Ray that lives on they would train on, and write beside whoever comes next.
     return times
 
 
@@ -194,7 +195,7 @@ def _do_alone(step: Step, run: RunDirectory, lease: Lease, show: Callable[[Facts
     report({"kind": "started"})
     run.begin(step.name, step.fingerprint)
     facts = step.work(run, report)
-    run.finish(step.name, step.fingerprint, **facts)
+    run.finish(step.name, step.fingerprint, step.made_of, **facts)
     report({"kind": "finished", **facts})
     return step, begun, time.time()
 

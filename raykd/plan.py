@@ -17,9 +17,11 @@ from raykd.distill.rounds import Round, round_model, round_settings, rounds
 from raykd.distill.trials import chosen, trials_in_all
 from raykd.export.choice import check_installed, chosen_name, export_folder, export_settings
 from raykd.schedule import Step, needed
+from raykd.stored import EVALUATED, keep_config
 
 _FORMAT = 1  # Raise it when a step's output changes for the same settings.
 _EVALUATED = 2  # The same for the evaluation alone.
+_TASKS_WHERE_UNKNOWN = 64  # that read side by side, on a cluster that doesn't tell what it can grow to
 _HOW_IT_IS_READ = {"cache", "read_tasks", "prefetch"}  # of the settings of the data: the batches stay the same
 
 Facts = dict[str, Any]
@@ -32,12 +34,13 @@ def plan(config: Config) -> list[Step]:
     from raykd.data.sources import source_fingerprint
 
     examples = fingerprint(_FORMAT, source_fingerprint(config.data), *_data_settings(config), config.seed)
-    made = {EXAMPLES: examples}
+    made, depends = {EXAMPLES: examples}, {EXAMPLES: dict[str, str]()}
     steps = [Step(EXAMPLES, examples, partial(_ingest, config), trains=False, alone=True)]
 
     def add(name: str, work: Any, needs: list[str], *settings: Any, **traits: bool) -> None:
         made[name] = fingerprint(name, *settings, *(made[need] for need in needs))
-        steps.append(Step(name, made[name], work, tuple(needs), **traits))
+        depends[name] = {one: own for need in needs for one, own in {**depends[need], need: made[need]}.items()}
+        steps.append(Step(name, made[name], work, tuple(needs), depends[name], **traits))
 
     def add_training(name: str, work: Any, needs: list[str], *settings: Any) -> None:
         add(name, work, needs, *settings, launched=True)
@@ -99,7 +102,7 @@ def export_step(config: Config, evaluation: str) -> Step:
     check_installed(config.export.formats)
     folder = export_folder(chosen_name(config))
     own = fingerprint(folder, export_settings(config), evaluation)
-    return Step(folder, own, partial(_export, config), (EVALUATION,), trains=False)
+    return Step(folder, own, partial(_export, config), (EVALUATION,), {EVALUATION: evaluation}, trains=False)
 
 
 def _data_settings(config: Config) -> list[Any]:
@@ -154,7 +157,9 @@ def _ingest(config: Config, run: RunDirectory, report: Any) -> Facts:
 
     begun = time.perf_counter()
     data = config.data.model_copy(update={"tokenizer": tokenizer_preset(config)})
-    manifest = ingest(run, data, config.seed, max(1, cluster_now().cpus))
+    cluster = cluster_now()
+    tasks = max(1, cluster.cpus) if cluster.known else _TASKS_WHERE_UNKNOWN
+    manifest = ingest(run, data, config.seed, tasks)
     check_pool(config, manifest)  # Before any teacher is trained.
     facts = {"rows": sum(shard.rows for shard in manifest.shards), "seconds": time.perf_counter() - begun}
     return {**facts, "truncated": dict(manifest.truncated), "max_length": manifest.inputs.length}
@@ -219,6 +224,7 @@ def _score_round(config: Config, one: Round, run: RunDirectory, report: Any, par
 def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:
     from raykd.evaluate.evaluation import evaluate
 
+    keep_config(run, config, EVALUATED)
     return evaluate(chosen(config, run), run, report)
 
 

@@ -9,16 +9,18 @@ _ADAPTED = ("matplotlib", "sklearn")  # Keras loads both, if they are there, for
 
 
 def prepare(threads: int, *, verbose: bool = False) -> None:
-    """Load TensorFlow, to compute with so many threads. Call it once, before anything that imports it.
+    """Load TensorFlow, to compute with so many threads and the accelerators that Ray gave this process.
 
+    Call it once, before anything that imports it.
     For processes that raykd starts alone: in them Keras's scikit-learn adapters and galleries don't work.
     Args: verbose: let libraries' messages through.
     """
     if not verbose:
         quiet()
     _load_tensorflow()
-    from raykd.train.strategy import use_threads
+    from raykd.train.strategy import use_own_devices, use_threads
 
+    use_own_devices()
     use_threads(threads)
 
 

@@ -1,6 +1,6 @@
 """Steps that depend on one another, and which of them can start: decisions only, no Ray."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ class Step:
         name: also the output folder, relative to the run directory.
         fingerprint: of the step's settings and of the steps it needs.
         needs: names of the steps that come before it.
+        made_of: fingerprints of all steps that it depends on, those that these need too, by name.
         trains: whether its time counts as training or scoring.
         alone: the driver does it itself, with every core; no lane is up meanwhile.
         launched: its work is a training, launched on workers where the configuration has them.
@@ -28,6 +29,7 @@ class Step:
     fingerprint: str
     work: Work = field(compare=False)
     needs: tuple[str, ...] = ()
+    made_of: Mapping[str, str] = field(default_factory=dict, compare=False)
     trains: bool = True
     alone: bool = False
     launched: bool = False

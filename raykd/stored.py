@@ -3,12 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from raykd.artifacts import RunDirectory
+import yaml
+
+from raykd.artifacts import EVALUATION, MARKER, RunDirectory
 from raykd.config import Config
 from raykd.errors import InputError
 from raykd.loading import load_text
 
 CONFIG = "config.yaml"
+"""Of the last command that did, or began to do, a part of the job."""
+
+EVALUATED = f"{EVALUATION}/config.yaml"
+"""With which the models were trained that the evaluation measured."""
+
+
+def keep_config(run: RunDirectory, config: Config, path: str = CONFIG) -> None:
+    """Write the configuration into the run directory."""
+    run.write_bytes(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).encode())
 
 
 def find_run(place: str, storage_path: str | None = None) -> RunDirectory:
@@ -31,10 +42,14 @@ def find_run(place: str, storage_path: str | None = None) -> RunDirectory:
 
 
 def stored_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
-    """The run's own configuration, with `a.b=value` overrides on top. Raises: InputError for a damaged one."""
-    path = run.path(CONFIG)
+    """The run's own configuration, with `a.b=value` overrides on top: of its evaluation, if there is one.
+
+    Raises: InputError for a damaged one.
+    """
+    relative = EVALUATED if run.exists(f"{EVALUATION}/{MARKER}") and run.exists(EVALUATED) else CONFIG
+    path = run.path(relative)
     try:
-        text = run.read_bytes(CONFIG).decode()
+        text = run.read_bytes(relative).decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file in UTF-8 ({error.reason}); expected YAML") from error
     return load_text(text, path, overrides)

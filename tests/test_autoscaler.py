@@ -32,6 +32,14 @@ def test_types_without_a_limit_have_the_clusters() -> None:
     assert growing_kinds(config) == (Kind(4, 0, 1), Kind(2, 0, 3), Kind(8, 0, 3))
 
 
+def test_of_ones_own_machines_nothing_is_known() -> None:
+    own = {"resources": {}, "min_workers": 2, "max_workers": 2}
+    config = {"max_workers": 2, "head_node_type": "local.cluster.node", "available_node_types": {}}
+    assert growing_kinds({**config, "available_node_types": {"local.cluster.node": own}}) is None
+    own["resources"] = {"CPU": 8}
+    assert growing_kinds({**config, "available_node_types": {"local.cluster.node": own}}) == (Kind(8, 0, 3),)
+
+
 class _Process:
     def __init__(self, *command: str) -> None:
         self._command = list(command)

@@ -1,9 +1,12 @@
 """Lanes with workers of their own: helpers do what a lane would compute itself, and are replaced when they are lost."""
 
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from raykd.artifacts import RunDirectory
@@ -50,6 +53,26 @@ def test_helpers_share_a_step_and_one_that_dies_is_replaced(local_ray: None, run
     others = [run_directory.facts(name)["process"] for name in ("teacher", "evaluation")]
     assert len({*(one["process"] for one in found), *others}) == 4  # two helpers, the lane, another helper
     assert [event["kind"] for event in events if event["step"] == "logits"] == ["started", "restarted", "finished"]
+
+
+def test_lanes_that_are_released_end_whatever_they_do(local_ray: None, run_directory: RunDirectory) -> None:
+    def work_on(run: RunDirectory, report: Any) -> dict[str, Any]:
+        run.write_json("process.json", os.getpid())
+        threading.Event().wait()
+        return {}
+
+    def fail(run: RunDirectory, report: Any) -> dict[str, Any]:
+        while not run.exists("process.json"):
+            time.sleep(0.05)
+        raise InputError("a wild loss")
+
+    run_directory.write_json("config.yaml", {})
+    lanes = Lanes(run_directory, 2, Share(threads=1), max_failures=0, verbose=False)
+    with pytest.raises(InputError, match="a wild loss"):
+        lanes.perform([Step("long", "a", work_on), Step("short", "b", fail)], _nothing, _nothing, _nothing)
+    working = psutil.Process(run_directory.read_json("process.json"))
+    lanes.release()
+    working.wait(timeout=60)
 
 
 @pytest.mark.slow

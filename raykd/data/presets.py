@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from raykd.artifacts import fingerprint
 from raykd.config import Config, ModelConfig, PretrainedConfig, SavedConfig
+from raykd.data.content import content_of
 from raykd.data.encoding import bert_tokenizer
 from raykd.errors import InputError
 
@@ -53,12 +54,12 @@ def location(preset: str) -> str:
 
 
 def content(preset: str) -> Any:
-    """What changes when a folder's files do, cheap to compute; of a name nothing more than that."""
+    """What changes when a folder's files do; of a name nothing more than that."""
     folder = Path(location(preset))
     if not folder.is_dir():
         return preset
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [[str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    return content_of({str(path.relative_to(folder)): path for path in files})
 
 
 def contents(models: Sequence[ModelConfig]) -> list[Any]:
@@ -69,8 +70,7 @@ def contents(models: Sequence[ModelConfig]) -> list[Any]:
     found: list[Any] = []
     for model in models:
         if isinstance(model, SavedConfig):
-            stat = saved_file(model.path).stat()
-            found.append([stat.st_size, stat.st_mtime_ns])
+            found.append(content_of({"": saved_file(model.path)}))
         elif isinstance(model, PretrainedConfig):
             if find_spec("keras_hub") is None:
                 raise _no_hub("it is not installed")

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _REDUCTION = 3  # ASHA lets about the best third of the trials go on, each time they have three times the epochs
 _FIRST_LOOK = 1 / 6  # of all epochs, before ASHA stops a trial
 _ENVIRONMENT = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # The paths of presets and saved models may be relative.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Nobody reads them: the folder goes.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the whole command, at once.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",

@@ -85,7 +85,7 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     manifest = read_manifest(run)
     scored = manifest.external_with("test")
     reader = Reader(run, manifest.of("test"), manifest.inputs, tuple(map(external_folder, scored)))
-    portions = Portions(reader, manifest.classes)
+    portions = Portions(reader, manifest.classes, _most_heads(config))
     rows = portions.without_inputs()
     lines = entries(config, best_teacher(config, run), scored)
     outside = {
@@ -127,6 +127,11 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     return {"rows": len(rows["label"]), "seconds": time.perf_counter() - begun}
 
 
+def _most_heads(config: Config) -> int:
+    """A golden one and one for each teacher."""
+    return 1 + len(config.teacher_names)
+
+
 def _predicted(predictor: Predictor, portions: Iterable[Arrays]) -> Floats:
     """Probabilities [B, C] of all rows."""
     return np.concatenate([probabilities_of(predictor.logits(part)) for part in portions])
@@ -140,7 +145,8 @@ class _Validation:
     ) -> None:
         self._space = config.distill.average
         self._predictors = predictors
-        self._portions = Portions(Reader(run, manifest.of("validation"), manifest.inputs), manifest.classes)
+        reader = Reader(run, manifest.of("validation"), manifest.inputs)
+        self._portions = Portions(reader, manifest.classes, _most_heads(config))
         labels_B = self._portions.without_inputs()["label"]
         self.labels: Labels = labels_B[labels_B >= 0]
         self._predictions: dict[str, Floats] = {}

@@ -70,9 +70,11 @@ def load_servable(config: Config, name: str, run: RunDirectory) -> Servable:
     """The evaluated model of this name with its trained weights.
 
     Args: config: with the sweep's settings, if there was one.
+    Raises: InputError where a part of the run was begun anew since the evaluation.
     """
     manifest = read_manifest(run)
     folders = folders_of(config, name, run)
+    run.check_current(*folders, EVALUATION)
     specs = [model_of_step(config, folder, manifest) for folder in folders]
     known = tuple(spec for spec in specs if spec is not None)
     [line] = [model for model in run.read_json(f"{EVALUATION}/models.json")["models"] if model["name"] == name]

@@ -104,6 +104,7 @@ def bilstm(config: BiLSTMConfig, inputs: InputSpec) -> keras.Model:
     mask = token_mask(inputs)(ids)
     states = _embedding(inputs, config.width)(ids)
     for _ in range(config.layers):
-        cell = keras.layers.LSTM(config.width, return_sequences=True, dropout=config.dropout)
+        # cuDNN's kernels, which Keras takes on an accelerator, are unknown to XLA, and refuse rows of padding alone.
+        cell = keras.layers.LSTM(config.width, return_sequences=True, dropout=config.dropout, use_cudnn=False)
         states = keras.layers.Bidirectional(cell)(states, mask=mask)
     return keras.Model(ids, MaskedPool("max")(states, mask))

@@ -111,7 +111,8 @@ def _perform(task: "_Predicting", source: Source, capacity: Capacity, show: Show
     """Rows predicted, now or before."""
     items = [asdict(piece) for piece in source.pieces]
     threads = max(1, min(capacity.cpus, _MOST_THREADS))
-    actors = ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(len(items), capacity.cpus // threads)))
+    most = capacity.gpus or max(1, capacity.cpus // threads)  # An accelerator each, where there are any.
+    actors = ray.data.ActorPoolStrategy(min_size=1, max_size=min(len(items), most))
     done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _Actor,
         fn_constructor_args=(task, threads),
@@ -119,6 +120,7 @@ def _perform(task: "_Predicting", source: Source, capacity: Capacity, show: Show
         batch_format="pyarrow",
         compute=actors,
         num_cpus=threads,
+        num_gpus=1 if capacity.gpus else 0,
     )
     rows = 0
     for piece, row in enumerate(done.iter_rows(), start=1):

@@ -53,6 +53,7 @@ def members_of(config: Config, run: RunDirectory, manifest: Manifest, name: str 
     missing = next((folder for folder in entry.members if not run.exists(f"{folder}/weights.npz")), None)
     if missing is not None:
         raise InputError(f"{run.path(missing)}: not trained yet; finish the run with `raykd run` first")
+    run.check_current(*entry.members, EVALUATION)
     members = tuple(Member(folder, spec_of(config, folder, manifest)) for folder in entry.members)
     temperature = stored_temperature(run, entry.members)
     return Members(entry.name, members, _weights(entry, config, run), config.distill.average, temperature)

@@ -34,11 +34,12 @@ def batches_of(feed: Feed, spec: dict[str, tf.TensorSpec], prefetch: int, start:
 
     Args: spec: of one batch; prefetch: batches prepared ahead.
     """
-    windows = feed.windows(start, stop)
+    windows = [feed.windows(start, stop)]
     signature = {name: tf.TensorSpec((None, *one.shape), one.dtype) for name, one in spec.items()}
-    # Windows cross from Python, batches are cut from them in TensorFlow's own threads.
+    # Windows cross from Python, batches are cut from them in TensorFlow's own threads. They are handed over: TensorFlow
+    # keeps the function for good, and with it the feed of a training that stops early.
     batches = (
-        tf.data.Dataset.from_generator(lambda: windows, output_signature=signature)
+        tf.data.Dataset.from_generator(windows.pop, output_signature=signature)
         .prefetch(min(prefetch, _PREFETCHED_WINDOWS))
         .unbatch()
         .prefetch(prefetch)

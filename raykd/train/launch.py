@@ -1,6 +1,7 @@
 """Launching a training through Ray Train's TensorflowTrainer: in this process, or on a group of workers."""
 
 import json
+import os
 import tempfile
 import time
 import uuid
@@ -18,7 +19,7 @@ from raykd.config import ScalingConfig
 from raykd.data.shards import read_manifest
 from raykd.errors import InputError
 from raykd.train.job import Report, TrainJob
-from raykd.train.strategy import Place, strategy_named, use_threads
+from raykd.train.strategy import Place, strategy_named, use_own_devices, use_threads
 
 _REPORT_SECONDS = 10.0
 _RAY_TRAIN = "ray_train"  # Ray Train's own records, while a training runs on workers
@@ -47,7 +48,8 @@ def _in_process(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
     """
     from raykd.train.loop import train
 
-    alone = "one_device" if scaling.strategy == "multi_worker_mirrored" else scaling.strategy
+    here = "mirrored" if scaling.gpus_per_worker > 1 else "one_device"
+    alone = here if scaling.strategy == "multi_worker_mirrored" else scaling.strategy
 
     def train_loop(_: dict[str, Any]) -> None:
         train(job, run, read_manifest(run), Place(strategy_named(alone), profiles=scaling.profile), report)
@@ -62,6 +64,7 @@ def _in_process(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
 
 
 def _on_workers(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # The paths of presets and saved models may be relative.
     # A name of its own: under an earlier one Ray would take up that training's records.
     name = f"{job.folder.replace('/', '-')}-{uuid.uuid4().hex[:8]}"
     failure = _Failure(run, f"{job.folder}/failure.json")
@@ -124,6 +127,7 @@ class _Work:
     def __call__(self) -> None:
         if self.failure.told():
             return
+        use_own_devices()
         use_threads(self.scaling.cpus_per_worker)
         from raykd.train.loop import train
 

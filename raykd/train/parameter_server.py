@@ -26,7 +26,7 @@ from raykd.train.batches import batches_of, signature
 from raykd.train.job import Report, TrainJob
 from raykd.train.loop import TakeSteps, train
 from raykd.train.program import Program, Totals
-from raykd.train.strategy import Place, use_threads
+from raykd.train.strategy import Place, use_own_devices, use_threads
 
 _UPDATES_PER_CALL = 8  # Enough to hide the call to a worker, few enough to spread over the workers.
 _NOTICE_SECONDS = 20.0  # in which Ray tells that a process has died, after TensorFlow has missed it
@@ -40,6 +40,7 @@ class Server:
     """One tf.distribute.Server: a worker or a parameter server."""
 
     def __init__(self, threads: int) -> None:
+        use_own_devices()
         use_threads(threads)
 
     def address(self) -> str:

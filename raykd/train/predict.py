@@ -14,13 +14,14 @@ from raykd.data.encoding import InputSpec
 from raykd.data.shards import Arrays
 from raykd.models.build import ModelSpec, build
 from raykd.models.norm import for_kernels
+from raykd.train.kept import Kept
 
 BATCH = 256  # rows, where models are compared
 _TOKENS = 1 << 14  # of a batch
 _NUMBERS = 1 << 22  # of a batch of features: a layer's output may be many times as large
 _MOST_ROWS = 1024
 
-_GRAPHS: dict[str, "_Graph"] = {}
+_GRAPHS: Kept["_Graph"] = Kept(lambda graph: graph.variables)
 
 
 class _Graph:
@@ -32,10 +33,11 @@ class _Graph:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._model = build(spec, seed=0)
-        place = {id(variable): i for i, variable in enumerate(self._model.variables)}
+        self.variables: list[Any] = self._model.variables
+        place = {id(variable): i for i, variable in enumerate(self.variables)}
         self._trainable = [place[id(variable)] for variable in self._model.trainable_variables]
         self._others = [place[id(variable)] for variable in self._model.non_trainable_variables]
-        weights = [tf.TensorSpec(variable.shape, variable.dtype) for variable in self._model.variables]
+        weights = [tf.TensorSpec(variable.shape, variable.dtype) for variable in self.variables]
         inputs = tf.TensorSpec((None, *self._model.input.shape[1:]), self._model.input.dtype)
         # AutoGraph would take longer than the tracing, and there is nothing for it to translate.
         self.call = tf.function(self._forward, input_signature=[weights, inputs], autograph=False)
@@ -49,9 +51,7 @@ class _Graph:
 
 
 def _graph(spec: ModelSpec) -> _Graph:
-    if spec.key not in _GRAPHS:
-        _GRAPHS[spec.key] = _Graph(spec)
-    return _GRAPHS[spec.key]
+    return _GRAPHS.get(spec.key, lambda: _Graph(spec))
 
 
 class Predictor:

@@ -20,10 +20,11 @@ from raykd.train.checkpoint import Values, assign, values_of
 from raykd.train.faster import Faster, Steps
 from raykd.train.imitation import Imitation
 from raykd.train.job import TrainJob
+from raykd.train.kept import Kept
 from raykd.train.optimizers import WarmupCosine, in_a_row, optimizer_of, update
 from raykd.train.strategy import Place
 
-_PROGRAMS: dict[str, "Program"] = {}
+_PROGRAMS: Kept["Program"] = Kept(lambda program: [*program.variables, *program.optimizer.variables])
 _SHAPING = {"batch_size", "clip_norm", "weight_decay", "jit_compile", "optimizer", "precision", "accumulate", "augment"}
 
 Batch = dict[str, tf.Tensor]
@@ -62,8 +63,8 @@ class Program:
             self.imitation = None if job.hidden is None else Imitation(job, self.model)
             beside = [] if self.imitation is None else self.imitation.variables
             self._trained = [*self.model.trainable_variables, *beside]
-            self.optimizer = optimizer_of(training, self._rate, self._trained, here=place.compiles)
-        self.variables = [*self.model.variables, *beside]  # A checkpoint holds them all.
+            self.optimizer: Any = optimizer_of(training, self._rate, self._trained, here=place.compiles)
+        self.variables: list[Any] = [*self.model.variables, *beside]  # A checkpoint holds them all.
         self._fresh_optimizer = values_of(self.optimizer.variables)
         self._compiled_update = _compiled(self._update, compiled and (self._alone or in_a_row(self.optimizer)))
         self.steps = self._way(compiled)
@@ -221,6 +222,4 @@ def program_for(job: TrainJob, place: Place) -> Program:
     mixed = job.augmentation.rows_per_stream if job.augmentation else None
     objective, strategy = vars(job.objective), type(place.strategy).__name__
     key = fingerprint(job.model.key, objective, len(job.logits), shape, strategy, hidden, mixed)
-    if key not in _PROGRAMS:
-        _PROGRAMS[key] = Program(job, place)
-    return _PROGRAMS[key]
+    return _PROGRAMS.get(key, lambda: Program(job, place))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import ray
 import tensorflow as tf
 
 Published = Callable[[str, dict[str, Any]], None]
@@ -67,6 +68,16 @@ def use_threads(threads: int) -> None:
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(2)  # One computes, one feeds.
+
+
+def use_own_devices() -> None:
+    """In a Ray worker, see no accelerator where Ray has given this process none: it hides them from nobody else.
+
+    Call once in a process, before any TensorFlow operation.
+    """
+    context = ray.get_runtime_context() if ray.is_initialized() else None
+    if context is not None and context.worker.mode == ray.WORKER_MODE and not context.get_accelerator_ids()["GPU"]:
+        tf.config.set_visible_devices([], "GPU")
 
 
 def strategy_named(name: str) -> tf.distribute.Strategy:

@@ -28,7 +28,8 @@ class Validation:
         self._place = place
         own = manifest.of("validation")[place.rank :: place.workers]
         judges = manifest.external_with("validation") if "validation" in manifest.scored_only else ()
-        self._rows = Portions(Reader(run, own, manifest.inputs, tuple(map(external_folder, judges))), manifest.classes)
+        reader = Reader(run, own, manifest.inputs, tuple(map(external_folder, judges)))
+        self._rows = Portions(reader, manifest.classes, job.model.heads)
 
     def measure(self, weights: Values) -> dict[str, float]:
         """Mean negative log-likelihood, in nats, and share of right predictions; every worker must call it.

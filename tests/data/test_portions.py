@@ -10,7 +10,7 @@ from raykd.data.portions import Portions
 from raykd.data.reader import Reader
 
 
-@pytest.mark.parametrize(("kept", "parts"), [(1 << 20, 1), (0, 4)])
+@pytest.mark.parametrize(("kept", "parts"), [(1 << 20, 1), (12 * 64, 4), (4 * 64, 12)])
 def test_all_rows_come_again_and_again(
     run_directory: RunDirectory, kept: int, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from raykd.cli import main
 from raykd.data.reader import Reader
 from raykd.data.shards import read_manifest
 from raykd.errors import InputError
+from raykd.export.model import load_servable
 from raykd.loading import parse_config
 from raykd.predict.command import _name_of, predict
 from raykd.predict.members import check_trusted, members_of
+from raykd.stored import keep_config, stored_config
 
 DigitsRun = tuple[RunDirectory, dict[str, Any]]
 PIXELS = ["data.columns.features=pixels"]
@@ -134,6 +137,21 @@ def test_no_two_sources_share_a_folder() -> None:
     assert names[0].startswith("2024.01.csv-")
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[\w.-]+", name) for name in names)
+
+
+def test_models_of_a_run_that_was_begun_anew_do_not_predict(digits_run: DigitsRun, tmp_path: Path) -> None:
+    shutil.copytree(digits_run[0].path(), tmp_path / "digits")
+    run = RunDirectory.at(str(tmp_path), "digits")
+    as_evaluated = stored_config(run)
+    begun = as_evaluated.model_copy(update={"sweep": as_evaluated.sweep.model_copy(update={"enabled": True})})
+    keep_config(run, begun)
+    assert stored_config(run) == as_evaluated
+    members_of(as_evaluated, run, read_manifest(run), "students/many_on_one")
+    run.write_json("examples/settings.json", {"fingerprint": "of other rows"})
+    with pytest.raises(InputError, match=r"many_on_one: was made of other data or settings than examples .* has now"):
+        members_of(as_evaluated, run, read_manifest(run), "students/many_on_one")
+    with pytest.raises(InputError, match=r"was made of other data or settings than examples"):
+        load_servable(as_evaluated, "student/many_on_one", run)
 
 
 def test_code_is_not_imported_from_a_run_directory(digits_run: DigitsRun) -> None:

@@ -7,6 +7,7 @@ names come as texts (null where unknown) until `labels.number_names` has numbere
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from pyarrow import fs
 from raykd.config import DataConfig
 from raykd.data import docsqa
 from raykd.data.checks import Quarantine
+from raykd.data.content import content_of
 from raykd.data.external import is_list
 from raykd.data.sources import csv, images, jsonl, parquet, tfrecord
 from raykd.data.sources.builtin import read_digits, read_docsqa
@@ -32,7 +34,7 @@ FORMATS: dict[str, Any] = {"parquet": parquet, "csv": csv, "jsonl": jsonl, "tfre
 
 
 def source_fingerprint(data: DataConfig) -> Any:
-    """What changes when the source's content does, cheap to compute.
+    """What changes when the source's content does.
 
     Raises: InputError when the source is missing or can't be read.
     """
@@ -40,7 +42,10 @@ def source_fingerprint(data: DataConfig) -> Any:
         return docsqa.versions()
     if data.source == "digits":
         return "digits"
-    return [[file.relative, file.size, file.modified] for file in files_of(data)[1]]
+    files = files_of(data)[1]
+    if isinstance(filesystem_of(data.source), fs.LocalFileSystem):
+        return content_of({file.relative: Path(file.path) for file in files})
+    return [[file.relative, file.size, file.modified] for file in files]
 
 
 def read_source(data: DataConfig, seed: int, tasks: int, quarantine: Quarantine) -> ray.data.Dataset:
