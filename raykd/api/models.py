@@ -73,6 +73,11 @@ class Teacher(_Predicting):
     """
 
     def __init__(self, name: str, model: keras.Model, gives: Literal["logits", "probabilities"] = "logits") -> None:
+        if not getattr(model, "outputs", None):
+            raise InputError(
+                f"teacher {name}: found a model whose outputs are not known yet, expected a functional or built one; "
+                "wrap it: inputs = keras.Input(shape); keras.Model(inputs, model(inputs))"
+            )
         if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2:
             shapes = ", ".join(str(output.shape) for output in model.outputs)
             raise InputError(

@@ -130,7 +130,7 @@ def _saved(servable: Servable, path: Path) -> Any:
 def _ways(model: Any, servable: Servable, run: RunDirectory) -> dict[str, Case]:
     rows = validation_rows(run, read_manifest(run))
     ways: dict[str, Case] = {_ENCODED: _case(model, "serve", batch(rows, servable.inputs, 0, _BATCHES[-1]))}
-    if servable.tokenizer is not None:
+    if servable.reads_texts and servable.tokenizer is not None:
         ways[_RAW] = _case(
             model, "serve_texts", *written_out(servable.tokenizer, rows, len(servable.fields), _BATCHES[-1])
         )

@@ -57,7 +57,8 @@ def export(config: Config, run: RunDirectory, report: Report) -> dict[str, Any]:
             write(servable, format, path)
             bundle = Bundle(folder, format)
             verified.append(verify(bundle, format, _bytes(path), rows, expected, manifest.inputs))
-            if format == "saved_model" and servable.tokenizer is not None:
+            if format == "saved_model" and servable.reads_texts:
+                assert servable.tokenizer is not None
                 verify_texts(bundle, path, written_out(servable.tokenizer, rows, len(servable.fields)))
             report({"folder": export_folder(name), "share": len(verified) / len(config.export.formats)})
         described["formats"] = {one.format: one.as_json() for one in verified}
@@ -77,6 +78,7 @@ def _describe(config: Config, servable: Servable, run: RunDirectory) -> dict[str
         "classes": servable.classes,
         "fields": list(servable.fields),
         "inputs": asdict(servable.inputs),
+        "truncation": config.data.truncation,
         "parts": list(servable.parts),
         "weights": list(servable.weights),
         "average": servable.space,

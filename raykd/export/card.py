@@ -51,6 +51,7 @@ def card(
         how=_RECIPES[kind],
         learned_from=evaluated["learned_from"],
         inputs=servable.inputs,
+        reads_texts=servable.reads_texts,
         described=described,
         rows={split: manifest.rows(split) for split in SPLITS},
         metrics=shown,

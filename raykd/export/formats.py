@@ -25,7 +25,7 @@ def write(servable: Servable, format: ExportFormat, path: Path) -> None:
 
 
 def _saved_model(servable: Servable, path: Path) -> None:
-    """Signature `serve` takes inputs [B, L]; of texts, `serve_texts` takes the strings [B] themselves."""
+    """Signature `serve` takes inputs [B, L]; with `reads_texts`, `serve_texts` takes the strings [B] themselves."""
     model = as_keras(servable)
     archive = keras.export.ExportArchive()
 
@@ -35,7 +35,8 @@ def _saved_model(servable: Servable, path: Path) -> None:
         return outputs
 
     archive.add_endpoint("serve", serve, _signature(model))
-    if servable.tokenizer is not None:
+    if servable.reads_texts:
+        assert servable.tokenizer is not None
         encode = text_encoder(Tokenizer.from_str(servable.tokenizer), servable.inputs)
         names = [f"text_{place}" for place in range(len(servable.fields))]
         texts = [tf.TensorSpec([None], tf.string, name=name) for name in names]

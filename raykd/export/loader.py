@@ -46,12 +46,13 @@ class Bundle:
         if chosen not in self.manifest["formats"]:
             raise ValueError(f"{folder}: format {chosen}, expected one of {', '.join(self.manifest['formats'])}")
         self.format = chosen
-        self._run = _RUNTIMES[chosen](str(folder / FILES[chosen]), threads)
-        self._tokenizer = None
+        self._run = _RUNTIMES[chosen](str(folder / FILES[chosen]), threads, self._inputs["pad_id"])
+        self._tokenizer: Any = None
         if self._inputs["kind"] == "tokens":
             from tokenizers import Tokenizer
 
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._tokenizer.enable_truncation(self._inputs["length"])
 
     def __call__(self, rows: Sequence[Any]) -> Any:
         """Probabilities float32 [B, C].
@@ -66,18 +67,34 @@ class Bundle:
         return self.run(self.encode(rows))
 
     def encode(self, rows: Sequence[Any]) -> Any:
-        """The model's inputs [B, L]: ids padded with 0, or numbers. Args: rows: as in a call."""
+        """The model's inputs [B, L]: ids, padded as in training, or numbers. Args: rows: as in a call."""
         values = [self._values(row) for row in rows]
         if self._tokenizer is None:
             return np.asarray([row[0] for row in values], self._inputs["dtype"]).reshape(len(values), -1)
         texts = [row[0] if len(row) == 1 else tuple(row) for row in values]
         encoded = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        if self.manifest.get("truncation") == "only_second" and len(self.fields) == 2:
+            self._keep_queries(texts, encoded)
         longest = max((len(ids) for ids in encoded), default=1)
         bucket = self._inputs["bucket"]
-        inputs = np.zeros((len(encoded), min(-(-longest // bucket) * bucket, self._inputs["length"])), np.int32)
+        width = min(-(-longest // bucket) * bucket, self._inputs["length"])
+        inputs = np.full((len(encoded), width), self._inputs["pad_id"], np.int32)
         for row, ids in enumerate(encoded):
             inputs[row, : len(ids)] = ids
         return inputs
+
+    def _keep_queries(self, texts: Sequence[Any], encoded: list[Any]) -> None:
+        """Cut pairs that are too long at their second text, as in training, where that leaves a token of it."""
+        length = self._inputs["length"]
+        room = length - self._tokenizer.num_special_tokens_to_add(is_pair=True)
+        long = [row for row, ids in enumerate(encoded) if len(ids) == length]
+        self._tokenizer.no_truncation()
+        queries = self._tokenizer.encode_batch_fast([texts[row][0] for row in long], add_special_tokens=False)
+        whole = [row for row, query in zip(long, queries, strict=True) if room // 2 < len(query.ids) < room]
+        self._tokenizer.enable_truncation(length, strategy="only_second")
+        for row, cut in zip(whole, self._tokenizer.encode_batch_fast([texts[row] for row in whole]), strict=True):
+            encoded[row] = cut.ids
+        self._tokenizer.enable_truncation(length)
 
     def run(self, inputs: Any) -> Outputs:
         """As `outputs`, of inputs [B, L] as `encode` gives them."""
@@ -93,7 +110,7 @@ class Bundle:
         return list(row)
 
 
-def _saved_model(path: str, threads: int | None) -> Run:
+def _saved_model(path: str, threads: int | None, pad_id: int) -> Run:
     import tensorflow as tf
 
     if threads is not None:
@@ -104,7 +121,7 @@ def _saved_model(path: str, threads: int | None) -> Run:
     return lambda inputs: {name: value.numpy() for name, value in model.serve(tf.constant(inputs)).items()}
 
 
-def _keras(path: str, threads: int | None) -> Run:
+def _keras(path: str, threads: int | None, pad_id: int) -> Run:
     import keras
     import tensorflow as tf
 
@@ -116,7 +133,7 @@ def _keras(path: str, threads: int | None) -> Run:
     return lambda inputs: {name: value.numpy() for name, value in call(tf.constant(inputs), training=False).items()}
 
 
-def _onnx(path: str, threads: int | None) -> Run:
+def _onnx(path: str, threads: int | None, pad_id: int) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -127,7 +144,7 @@ def _onnx(path: str, threads: int | None) -> Run:
     return lambda inputs: {"probabilities": session.run(None, {name: inputs})[0]}
 
 
-def _litert(path: str, threads: int | None) -> Run:
+def _litert(path: str, threads: int | None, pad_id: int) -> Run:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path, num_threads=threads)
@@ -137,7 +154,7 @@ def _litert(path: str, threads: int | None) -> Run:
 
     def run(inputs: Any) -> Outputs:
         if length > 0 and inputs.shape[1] < length:
-            inputs = np.pad(inputs, ((0, 0), (0, length - inputs.shape[1])))
+            inputs = np.pad(inputs, ((0, 0), (0, length - inputs.shape[1])), constant_values=pad_id)
         interpreter.resize_tensor_input(asked["index"], inputs.shape)
         interpreter.allocate_tensors()
         interpreter.set_tensor(asked["index"], inputs)

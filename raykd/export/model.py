@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from raykd.artifacts import EVALUATION, EXAMPLES, RunDirectory
 from raykd.config import Config, Space
 from raykd.data.encoding import InputSpec
+from raykd.data.presets import tokenizer_preset
 from raykd.data.shards import Arrays, Manifest, read_manifest
 from raykd.distill.stages import model_of_step
 from raykd.ensemble import Floats, average, tempered
@@ -49,6 +50,7 @@ class Servable:
     parts: tuple[str, ...]
     fields: tuple[str, ...]
     tokenizer: str | None
+    reads_texts: bool
 
     @property
     def inputs(self) -> InputSpec:
@@ -89,7 +91,14 @@ def load_servable(config: Config, name: str, run: RunDirectory) -> Servable:
         parts=_parts(config, folders, known, manifest),
         fields=_fields(config, manifest.inputs),
         tokenizer=run.read_bytes(f"{EXAMPLES}/tokenizer.json").decode() if manifest.inputs.kind == "tokens" else None,
+        reads_texts=_reads_texts(config, manifest.inputs),
     )
+
+
+def _reads_texts(config: Config, inputs: InputSpec) -> bool:
+    """Whether a graph can encode texts as the run did: with a tokenizer that it trained, cut `longest_first`."""
+    own = inputs.kind == "tokens" and tokenizer_preset(config) is None
+    return own and (config.data.truncation == "longest_first" or len(_fields(config, inputs)) == 1)
 
 
 def _fields(config: Config, inputs: InputSpec) -> tuple[str, ...]:

@@ -64,7 +64,8 @@ def predict_source(
     Columns: `file`, `row` in it (or the id's own column, where `data.columns.id` names one), `prediction` (the class),
     `name` where classes have names, and `probabilities`, calibrated where the evaluation has found how.
     Args:
-        output: a folder or URI; new, empty, or that of an earlier prediction, which is replaced where it is another.
+        output: a folder or URI; new, empty, or that of the same prediction, begun earlier. In the run directory another
+            prediction is replaced.
         show: told of every piece that is done.
     Raises: InputError for bad input, more bad rows than `data.max_bad_fraction`, or a folder that holds other files.
     """
@@ -72,7 +73,7 @@ def predict_source(
     source = open_source(data, labelled=False)
     out = RunDirectory.opened(output)
     wanted = _fingerprint(run, members, manifest, data)
-    _claim(out, wanted)
+    _claim(out, wanted, replaces=out.root.startswith(f"{run.root.rstrip('/')}/"))
     aside = RunDirectory.at(out.root, _STEP)
     if not out.is_done(_STEP, wanted):
         Quarantine(aside).clear()
@@ -85,10 +86,15 @@ def predict_source(
     return Predicted(facts["rows"], facts["bad"], time.perf_counter() - begun, out.path(), members.name)
 
 
-def _claim(out: RunDirectory, wanted: str) -> None:
+def _claim(out: RunDirectory, wanted: str, *, replaces: bool) -> None:
     settings = f"{_STEP}/settings.json"
     if out.exists(settings):
         if out.read_json(settings)["fingerprint"] != wanted:
+            if not replaces:
+                raise InputError(
+                    f"--output {out.root}: found predictions of other rows, or by another model, expected a new or "
+                    "empty folder; choose another, or delete that one"
+                )
             out.delete_folder("")
     elif out.names("", ""):
         raise InputError(

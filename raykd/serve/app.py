@@ -15,7 +15,7 @@ from raykd.export.loader import Bundle
 from raykd.export.published import local_bundle
 from raykd.serve.page import PAGE_HEADERS, page
 from raykd.serve.settings import Settings
-from raykd.serve.wire import RequestError, answer, parse
+from raykd.serve.wire import RequestError, answer, check_finite, parse
 
 _MOST_AT_A_TIME = 256  # rows of one call into the model, so that there are few shapes
 _MOST_READ = 64 << 20  # bytes of a body that is too large
@@ -60,6 +60,7 @@ class Predictor:
             await _body(request, self._settings.limits.body_bytes), self._bundle.manifest, self._settings.limits
         )
         probabilities, parts = await self._predict(asked.rows)
+        check_finite(probabilities)
         return JSONResponse(answer(asked, self._bundle.parts, probabilities, parts))
 
     @serve.batch  # type: ignore[untyped-decorator]

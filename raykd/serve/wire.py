@@ -6,6 +6,7 @@ Axes: B rows, C classes, P parts.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,13 @@ def parse(body: bytes, described: Mapping[str, Any], limits: Limits) -> Asked:
     if len(rows) > limits.rows:
         raise RequestError(413, f"rows: found {len(rows)}, expected at most {limits.rows}; send several requests")
     return Asked([_row(row, described, limits, f"row {place}") for place, row in enumerate(rows)], many)
+
+
+def check_finite(probabilities_BC: Sequence[Sequence[float]]) -> None:
+    """Refuse rows that the model can't predict. Raises: RequestError naming the first of them."""
+    for row, own_C in enumerate(probabilities_BC):
+        if not all(map(math.isfinite, own_C)):
+            raise RequestError(422, f"row {row}: its numbers are too large for the model; scale them as in training")
 
 
 def answer(asked: Asked, parts: Sequence[str], probabilities_BC: Any, parts_BPC: Any) -> dict[str, Any]:

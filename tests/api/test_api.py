@@ -158,6 +158,8 @@ def test_the_whole_job_on_arrays(local_ray: None, data: dict[str, Any], tmp_path
 
 def test_what_cannot_be(store: LogitsStore) -> None:
     wide = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    with pytest.raises(InputError, match="teacher u: found a model whose outputs are not known yet"):
+        Teacher("u", keras.Sequential([keras.layers.Dense(2)]))
     with pytest.raises(InputError, match="teacher w: gives 3 classes, but the examples have 2"):
         store.add(Teacher("w", wide))
     with pytest.raises(InputError, match=r"student: reads \(5,\), but an example has 4 numbers"):

@@ -1,6 +1,7 @@
 """Bundles of each format: written, loaded back, compared; and used without raykd."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from tokenizers import Tokenizer
 
 from raykd.artifacts import RunDirectory
 from raykd.config import Config
-from raykd.data.encoding import encode_texts
+from raykd.data.encoding import encode_rows, encode_texts
 from raykd.data.shards import read_manifest
 from raykd.export.bundle import export
 from raykd.export.loader import Bundle
@@ -86,6 +87,28 @@ def test_bundle_encodes_as_ingestion_does(texts_run: tuple[RunDirectory, Config,
     inputs = Bundle(local_bundle(run, "student/many_on_one")).encode(list(zip(*columns, strict=True)))
     assert inputs.shape == (20, LENGTH)
     assert [row[row > 0].tolist() for row in inputs] == [row.tolist() for row in expected]
+
+
+def test_bundle_cuts_and_pads_as_its_run_did(texts_run: tuple[RunDirectory, Config, Any], tmp_path: Path) -> None:
+    run, _, _ = texts_run
+    shutil.copytree(local_bundle(run, "student/many_on_one"), tmp_path / "bundle")
+    path = tmp_path / "bundle" / "manifest.json"
+    described = json.loads(path.read_text())
+    described["inputs"]["pad_id"], described["truncation"] = 1, "only_second"
+    path.write_text(json.dumps(described))
+    words = [" ".join(texts(seed=seed, rows=3)[0]) for seed in range(8)]
+    columns = [words[:4], words[4:]]
+    columns[0][0], columns[0][1] = "a", " ".join(words[0].split()[: LENGTH - 6])
+    tokenizer = Tokenizer.from_str(run.read_bytes("examples/tokenizer.json").decode())
+    tokenizer.no_truncation()
+    (tmp_path / "bundle" / "tokenizer.json").write_text(tokenizer.to_str())
+    expected, cut = encode_rows(tokenizer, columns, "only_second", LENGTH)
+    assert cut
+    bundle = Bundle(tmp_path / "bundle")
+    inputs = bundle.encode(list(zip(*columns, strict=True)))
+    for row, ids in zip(inputs, expected, strict=True):
+        assert row.tolist() == [*ids.tolist(), *[1] * (len(row) - len(ids))]
+    assert bundle.encode([("a", "b")])[0][-1] == 1
 
 
 @pytest.mark.slow

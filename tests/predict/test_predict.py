@@ -21,6 +21,7 @@ from raykd.data.shards import read_manifest
 from raykd.errors import InputError
 from raykd.export.model import load_servable
 from raykd.loading import parse_config
+from raykd.predict.batch import _claim
 from raykd.predict.command import _name_of, predict
 from raykd.predict.members import check_trusted, members_of
 from raykd.stored import keep_config, stored_config
@@ -104,6 +105,17 @@ def test_files_that_are_not_raykds_are_left_alone(digits_run: DigitsRun, rows: P
     with pytest.raises(InputError, match=r"--output .*found files that are no predictions of raykd, expected a new"):
         predict(digits_run[0].path(), str(rows), output=str(tmp_path), overrides=PIXELS)
     assert (tmp_path / "thesis.txt").read_text() == "x"
+
+
+def test_other_predictions_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "_raykd").mkdir()
+    (tmp_path / "_raykd" / "settings.json").write_text('{"fingerprint": "of other rows"}')
+    out = RunDirectory.at(str(tmp_path.parent), tmp_path.name)
+    with pytest.raises(InputError, match=r"--output .*found predictions of other rows, or by another model"):
+        _claim(out, "of these rows", replaces=False)
+    assert out.exists("_raykd/settings.json")
+    _claim(out, "of these rows", replaces=True)
+    assert out.read_json("_raykd/settings.json") == {"fingerprint": "of these rows"}
 
 
 @pytest.mark.parametrize(

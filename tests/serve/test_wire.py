@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from raykd.serve.settings import Limits
-from raykd.serve.wire import RequestError, answer, parse
+from raykd.serve.wire import RequestError, answer, check_finite, parse
 
 _PAIRS = {"fields": ["query", "passage"], "inputs": {"kind": "tokens", "length": 64}}
 _PIXELS = {"fields": ["pixels"], "inputs": {"kind": "features", "length": 3, "dtype": "uint8"}}
@@ -69,6 +69,13 @@ def test_bad_requests_are_named(value: Any, described: dict[str, Any], status: i
     assert message in caught.value.message
     assert len(caught.value.message) < 300
     assert caught.value.as_json() == {"error": {"status": status, "message": caught.value.message}}
+
+
+def test_rows_that_overflow_are_named() -> None:
+    check_finite([[0.5, 0.5]])
+    with pytest.raises(RequestError, match="row 1: its numbers are too large for the model") as caught:
+        check_finite([[0.5, 0.5], [float("nan")] * 2])
+    assert caught.value.status == 422
 
 
 def test_answers() -> None:

@@ -72,12 +72,27 @@ def decode(content: bytes | OSError, config: ImageConfig) -> NDArray[np.uint8] |
         return f"can't be read ({' '.join(str(content).split())}); fix the path or drop the row"
     try:
         with Image.open(io.BytesIO(content)) as opened:
-            image = opened.convert("RGB" if config.channels == 3 else "L")
+            image = _in_bytes(opened).convert("RGB" if config.channels == 3 else "L")
             size = (config.width, config.height)
             resized = image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f"not a complete image ({' '.join(str(error).split())}); write it again or drop it"
     return np.asarray(resized, np.uint8).reshape(config.numbers)
+
+
+def _in_bytes(image: Image.Image) -> Image.Image:
+    """An image of bytes on a white ground: 16 bits scaled, what is transparent laid on it.
+
+    Raises: ValueError for pixels whose range is unknown.
+    """
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no known range, expected 8 or 16 bits")
+    if not image.has_transparency_data:
+        return image
+    ground = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(ground, image.convert("RGBA"))
 
 
 def as_column(images: Sequence[NDArray[np.uint8]], config: ImageConfig) -> pa.FixedSizeListArray:

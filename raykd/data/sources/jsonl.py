@@ -31,7 +31,7 @@ def _records(filesystem: fs.FileSystem, path: str) -> Iterator[Record]:
     row = 0
     try:
         with filesystem.open_input_stream(path) as stream:
-            for line in io.TextIOWrapper(stream, encoding="utf-8"):
+            for line in io.TextIOWrapper(stream, encoding="utf-8-sig"):
                 if line.strip():
                     yield _record(line, row)
                     row += 1

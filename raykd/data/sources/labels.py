@@ -45,6 +45,8 @@ class Labels:
             return self._texts(column)
         if pa.types.is_boolean(kind):
             column = column.cast(pa.int8())
+        elif pa.types.is_unsigned_integer(kind):
+            column = column.cast(pa.float64(), safe=False)  # It holds -1, and every class number exactly.
         elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             raise TypeError(f"labels are {kind}, expected integers from 0 or names; convert the column")
         found, wrong = self._numbers(column)

@@ -18,7 +18,7 @@ Record = Mapping[str, Any] | Unread
 
 
 def chunks_of(records: Iterable[Record], piece: Piece, data: DataConfig, labelled: bool) -> Iterator[Chunk]:
-    """Chunks of a file's records, in order. Raises: InputError when a column stands in none of the first rows."""
+    """Chunks of a file's records, in order. Raises: InputError when a column stands in none of the rows."""
     kinds = kinds_of(data)
     seen: dict[str, None] = {}
     held, first = list[Record](), 0
@@ -28,12 +28,12 @@ def chunks_of(records: Iterable[Record], piece: Piece, data: DataConfig, labelle
         if isinstance(record, Mapping):
             seen.update(dict.fromkeys(record))
         if len(held) == most:
-            check_columns(piece.files[0], piece.split, list(seen), data, labelled)
+            check_columns(piece.files[0], piece.split, list(seen), data, labelled=False)
             yield _chunk(held, first, kinds)
             held, first = [], first + len(held)
+    if seen:  # Rows with a label may come last.
+        check_columns(piece.files[0], piece.split, list(seen), data, labelled)
     if held:
-        if any(isinstance(record, Mapping) for record in held):
-            check_columns(piece.files[0], piece.split, list(seen), data, labelled)
         yield _chunk(held, first, kinds)
 
 
@@ -75,6 +75,17 @@ def _chunk(records: Sequence[Record], first: int, kinds: Mapping[str, str]) -> C
     return Chunk(pa.table(columns), np.asarray(rows, np.int64), unread)
 
 
+def _is_text(value: Any) -> bool:
+    """Of whole characters: JSON can hold halves of surrogate pairs."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -84,18 +95,18 @@ def _are_numbers(value: Any) -> bool:
 
 
 _FITS: dict[str, Callable[[Any], bool]] = {
-    "text": lambda value: isinstance(value, str),
-    "label": lambda value: isinstance(value, str | int | float),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "text": _is_text,
+    "label": lambda value: isinstance(value, int | float) or _is_text(value),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63,
     "number": _is_number,
     "numbers": _are_numbers,
     "score": lambda value: _is_number(value) or _are_numbers(value),
     "image": lambda value: isinstance(value, str | bytes),
 }
 _EXPECTED = {
-    "text": "a text",
+    "text": "a text of whole characters",
     "label": "an integer or a name",
-    "integer": "an integer",
+    "integer": "an integer of 64 bits",
     "number": "a number",
     "numbers": "a list of numbers",
     "score": "a number or a list of numbers",

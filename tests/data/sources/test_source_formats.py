@@ -140,6 +140,21 @@ def test_wide_rows_are_read_few_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
     assert [row["text_0"] for row in read(data, tmp_path)] == [row["query"] for row in rows]
 
 
+def test_lines_that_json_allows_and_arrow_does_not_are_bad_rows(tmp_path: Path) -> None:
+    lines = ['{"text": "first", "label": 0, "id": 7}', '{"text": "a \\ud83d b", "label": 1, "id": 8}']
+    lines += ['{"text": "c", "label": 1, "id": 9223372036854775808}', '{"text": "d", "label": "\\udc00", "id": 9}']
+    (tmp_path / "train.jsonl").write_text("\n".join(lines), encoding="utf-8-sig")
+    data = data_of(tmp_path / "train.jsonl", Columns(text=["text"], id="id"), max_bad_fraction=0.9)
+    assert [row["text_0"] for row in read(data, tmp_path)] == ["first"]
+
+
+def test_rows_with_a_label_may_come_last(tmp_path: Path) -> None:
+    rows = [{"query": "a"}] * 4100 + [{"query": "b", "label": 1}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = read(data_of(tmp_path / "rows.jsonl", TEXT), tmp_path)
+    assert len(found) == 4101
+
+
 def test_records_name_a_column_that_none_of_them_has(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"question": "a", "label": 1}\n')
     with pytest.raises(InputError, match=r"rows\.jsonl: column query is missing; found question, label; name"):

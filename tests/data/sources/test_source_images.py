@@ -14,6 +14,7 @@ from reading import data_of, read, set_aside
 from raykd.artifacts import RunDirectory
 from raykd.config import Columns, ImageConfig
 from raykd.data.ingest import ingest
+from raykd.data.sources.images import decode
 from raykd.errors import InputError
 
 GREY = ImageConfig(height=2, width=2)
@@ -55,6 +56,20 @@ def test_images_are_resized_and_turned_grey(tmp_path: Path) -> None:
     _image((255, 0, 0), (8, 5)).save(tmp_path / "a" / "1.bmp")
     [row] = read(data_of(tmp_path, NONE, image=GREY), tmp_path / "aside")
     assert row["features"] == [76] * 4  # ITU-R 601: 0.299 * 255.
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_are_scaled_and_the_ground_is_white(channels: int) -> None:
+    config = ImageConfig(height=1, width=2, channels=channels)
+    deep = io.BytesIO()
+    Image.fromarray(np.array([[257, 65535]], np.uint16)).save(deep, "PNG")
+    assert list(decode(deep.getvalue(), config)) == [1] * channels + [255] * channels
+    clear = io.BytesIO()
+    Image.fromarray(np.array([[[0, 0, 0, 255], [0, 0, 0, 0]]], np.uint8)).save(clear, "PNG")
+    assert list(decode(clear.getvalue(), config)) == [0] * channels + [255] * channels
+    unknown = io.BytesIO()
+    Image.fromarray(np.array([[0.5, 1e6]], np.float32)).save(unknown, "TIFF")
+    assert "pixels of mode F have no known range" in str(decode(unknown.getvalue(), config))
 
 
 def test_paths_bytes_and_both_in_a_column(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from raykd.errors import InputError
         (pa.array([0, 2, None, -1]), Labels(None, False), [0, 2, -1, -1], []),
         (pa.array([0, 2, -2], pa.int8()), Labels(2, False), [0, -1, -1], [1, 2]),
         (pa.array([1.0, 0.5, float("nan"), None]), Labels(None, False), [1, -1, -1, -1], [1, 2]),
+        (pa.array([0, 2, None, 255], pa.uint8()), Labels(3, False), [0, 2, -1, -1], [3]),
+        (pa.array([1, 1 << 63], pa.uint64()), Labels(None, False), [1, -1], [1]),
         (pa.array([True, False]), Labels(None, False), [1, 0], []),
         (pa.nulls(2), Labels(None, False), [-1, -1], []),
         (pa.array(["1", " 0 ", "", "-1", "x"]), Labels(2, True), [1, 0, -1, -1, -1], [4]),
