@@ -104,7 +104,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "image": lambda value: isinstance(value, str | bytes),
 }
 _EXPECTED = {
-    "text": "a text of whole characters",
+    "text": "a text",
     "label": "an integer or a name",
     "integer": "an integer of 64 bits",
     "number": "a number",
