@@ -44,9 +44,15 @@ def find_run(place: str, storage_path: str | None = None) -> RunDirectory:
 def stored_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
     """The run's own configuration, with `a.b=value` overrides on top: of its evaluation, if there is one.
 
-    Raises: InputError for a damaged one.
+    What to export is as the last command had it: no model depends on it. Raises: InputError for a damaged one.
     """
-    relative = EVALUATED if run.exists(f"{EVALUATION}/{MARKER}") and run.exists(EVALUATED) else CONFIG
+    last = _read(run, CONFIG, overrides)
+    if not (run.exists(f"{EVALUATION}/{MARKER}") and run.exists(EVALUATED)):
+        return last
+    return _read(run, EVALUATED, overrides).model_copy(update={"export": last.export})
+
+
+def _read(run: RunDirectory, relative: str, overrides: Sequence[str]) -> Config:
     path = run.path(relative)
     try:
         text = run.read_bytes(relative).decode()

@@ -73,7 +73,7 @@ def predict_source(
     source = open_source(data, labelled=False)
     out = RunDirectory.opened(output)
     wanted = _fingerprint(run, members, manifest, data)
-    _claim(out, wanted, replaces=out.root.startswith(f"{run.root.rstrip('/')}/"))
+    _claim(out, wanted, replaces=out.path().startswith(f"{run.path()}/"))
     aside = RunDirectory.at(out.root, _STEP)
     if not out.is_done(_STEP, wanted):
         Quarantine(aside).clear()
