@@ -46,6 +46,11 @@ def logits_folder(teacher: str) -> str:
     return f"logits/{teacher}"
 
 
+def predictions_folder(folder: str) -> str:
+    """Where the predictions of the model trained in `folder` stand, relative to the run directory."""
+    return f"predictions/{folder}"
+
+
 def external_folder(teacher: str) -> str:
     """Where ingestion puts an external teacher's logits, relative to the run directory; `logits_folder` is a copy."""
     return f"{EXAMPLES}/external/{teacher}"

@@ -24,6 +24,7 @@ _KNOCK_SECONDS = 5.0  # for a cluster's address to answer
 _JOIN_SECONDS = 45.0  # that a node may take to join
 _RETURN_SECONDS = 600.0  # that nodes in place of lost ones may take to join
 _LOOK_SECONDS = 25.0  # between looks at a cluster that has no lane up
+_ASK_SECONDS = 5.0  # between questions whether its nodes have room for a training's workers
 _IN_KUBERAY = "RAY_USAGE_STATS_KUBERAY_IN_USE"  # what KubeRay sets in the containers of its clusters
 _LOCAL_SETTINGS = {
     "include_dashboard": False,
@@ -91,10 +92,8 @@ def cluster_now() -> Capacity:
     """What the connected cluster has, or could grow to."""
     import ray
 
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    found = Counter((node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)) for node in nodes)
-    now = tuple(Kind(cpus, gpus, count) for (cpus, gpus), count in sorted(found.items()))
-    machines = len({node["NodeManagerHostname"] for node in nodes})
+    here = nodes_now()
+    now, machines = here.kinds, here.machines
     config = autoscaler_config(ray.get_runtime_context().gcs_address)
     if config is not None:
         kinds = growing_kinds(config)
@@ -102,6 +101,16 @@ def cluster_now() -> Capacity:
     if os.environ.get(_IN_KUBERAY) and is_autoscaler_v2():
         return Capacity(now, grows=True, known=False, machines=machines)
     return Capacity(now, machines=machines)
+
+
+def nodes_now() -> Capacity:
+    """What the connected cluster's nodes of this moment have, whatever it could grow to."""
+    import ray
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    found = Counter((node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)) for node in nodes)
+    kinds = tuple(Kind(cpus, gpus, count) for (cpus, gpus), count in sorted(found.items()))
+    return Capacity(kinds, machines=len({node["NodeManagerHostname"] for node in nodes}))
 
 
 def await_room(scaling: ScalingConfig, capacity: Capacity) -> Capacity:
@@ -140,9 +149,11 @@ def lanes_for(config: Config, capacity: Capacity, run: RunDirectory, verbose: bo
 
 
 class Waits:
-    """What to do while no lane is up: say so now and then, and give up where none can ever be.
+    """What to do while nothing can be computed: say so now and then, and give up where that can never change.
 
-    A cluster that has lost all its nodes has longer to get others than one that never had them.
+    That is while no lane is up. Lanes whose trainings have workers stay beside the driver, always up: with them it is
+    while the nodes have no room for one training's workers. A cluster that has lost its nodes has longer to get others
+    than one that never had them.
     """
 
     def __init__(self, scaling: ScalingConfig, share: "Share", show: Callable[[dict[str, Any]], None]) -> None:
@@ -151,12 +162,16 @@ class Waits:
         self._show = show
         self._looked = 0.0
         self._patience = _JOIN_SECONDS
+        self._asked = self._had_room = time.monotonic()
+        self._room = 0
 
     def __call__(self, seconds: float) -> None:
         """Called now and then. Args: seconds: without any lane; 0 while there is one.
 
         Raises: InputError naming what is missing.
         """
+        if self._share.helpers:
+            seconds = self._seconds_without_room()
         if not seconds:
             self._looked, self._patience = 0.0, _RETURN_SECONDS
         if seconds < self._looked + _LOOK_SECONDS:
@@ -165,7 +180,19 @@ class Waits:
         if seconds > self._patience:
             check_scaling(self._scaling, cluster_now())
         self._check_autoscaler()
-        self._show({"step": "lanes", "kind": "waiting", "seconds": seconds, **self._wanted()})
+        workers = {"room": self._room, "workers": self._scaling.least_workers} if self._share.helpers else {}
+        step = "workers" if workers else "lanes"
+        self._show({"step": step, "kind": "waiting", "seconds": seconds, **workers, **self._wanted()})
+
+    def _seconds_without_room(self) -> float:
+        """Since the nodes had room for the fewest workers that a training can have."""
+        now = time.monotonic()
+        if now >= self._asked + _ASK_SECONDS:
+            self._asked = now
+            self._room = nodes_now().room(self._share.threads, self._share.gpus)
+            if self._room >= self._scaling.least_workers:
+                self._had_room = now
+        return now - self._had_room
 
     def _wanted(self) -> dict[str, float]:
         wanted = {"CPU": float(self._share.threads), "GPU": float(self._share.gpus)}

@@ -66,7 +66,8 @@ class Console:
             self._line(event, f"{died}; going on from the last checkpoint in a new lane")
         elif event["kind"] == "waiting":
             amounts = " and ".join(f"{event[name]:g} {name}" for name in ("CPU", "GPU") if name in event)
-            self._line(event, f"none is up yet after {event['seconds']:.0f} s: each asks for {amounts} on one node")
+            up = f"room for {event['room']} of {event['workers']}" if "workers" in event else "none is up yet"
+            self._line(event, f"{up} after {event['seconds']:.0f} s: each asks for {amounts} on one node")
         elif event["kind"] == "epoch":
             self._log_now_and_then(event)
 

@@ -7,7 +7,16 @@ import time
 from functools import partial
 from typing import Any
 
-from raykd.artifacts import EVALUATION, EXAMPLES, SWEEP, RunDirectory, fingerprint, logits_folder, teacher_folder
+from raykd.artifacts import (
+    EVALUATION,
+    EXAMPLES,
+    SWEEP,
+    RunDirectory,
+    fingerprint,
+    logits_folder,
+    predictions_folder,
+    teacher_folder,
+)
 from raykd.cluster import cluster_now, trials_together
 from raykd.config import Config
 from raykd.distill.checks import check_sweep
@@ -85,6 +94,10 @@ def plan(config: Config) -> list[Step]:
         needs += [SWEEP] if _follows_sweep(config, student) else []
         work, made_of = partial(_train_student, config, student), contents([config.student.model])
         add_training(student.folder, work, needs, *student_settings(config, student), *made_of)
+    # What has to be trained goes first: there is always a lane for these.
+    trained = [step.name for step in steps if step.name.partition("/")[0] in ("teachers", "students")]
+    for folder in trained:
+        add(predictions_folder(folder), partial(_predict, config, folder), [folder], shared=True, trains=False)
     everything = [step.name for step in steps if step.name != EXAMPLES]
     averaged = config.distill.model_dump(include=AVERAGING)
     add(EVALUATION, partial(_evaluate, config), everything, _EVALUATED, config.distill.recipes, averaged, trains=False)
@@ -145,6 +158,13 @@ def _follows_sweep(config: Config, student: Student) -> bool:
 def _rounds_follow_sweep(config: Config) -> bool:
     """Whether the rounds' students are the sweep's best: its other settings have no part in them."""
     return config.sweep.enabled and config.sweep.student is not None and config.distill.noisy_student.model is None
+
+
+def _is_sweeps_choice(config: Config, folder: str) -> bool:
+    """Whether the sweep chooses the model that is trained in a folder."""
+    if folder in {one.folder for one in rounds(config)}:
+        return _rounds_follow_sweep(config)
+    return not folder.startswith("teachers/") and config.sweep.enabled and config.sweep.student is not None
 
 
 # The work of each step. Most runs in a lane, so TensorFlow is imported there and not by the driver.
@@ -219,6 +239,15 @@ def _score_round(config: Config, one: Round, run: RunDirectory, report: Any, par
 
     config = chosen(config, run) if _rounds_follow_sweep(config) else config
     return score(one.store, one.folder, round_spec(config, read_manifest(run)), run, report, part)
+
+
+def _predict(config: Config, folder: str, run: RunDirectory, report: Any, part: tuple[int, int] = (0, 1)) -> Facts:
+    from raykd.data.shards import read_manifest
+    from raykd.evaluate.evaluation import spec_of
+    from raykd.evaluate.predictions import predict
+
+    config = chosen(config, run) if _is_sweeps_choice(config, folder) else config
+    return predict(folder, spec_of(config, folder, read_manifest(run)), run, report, part)
 
 
 def _evaluate(config: Config, run: RunDirectory, report: Any) -> Facts:

@@ -53,7 +53,7 @@ def _planned(step: str, done: bool, config: Config, run: RunDirectory, rows: dic
     if spec is None:
         return Planned(step, done, passes)
     positions = manifest.inputs.length if manifest.inputs.kind == "tokens" else 1
-    trains = not step.startswith("logits/") and spec.config.type != "saved"
+    trains = not step.startswith(("logits/", "predictions/")) and spec.config.type != "saved"
     directions = 3 if trains else 1  # Backward costs twice as much as forward.
     imitated = sum(flops_per_position(teacher) for teacher in imitated_in_step(config, step, manifest))
     flops = float((directions * flops_per_position(spec) + imitated) * positions * passes)
@@ -70,8 +70,11 @@ def _rows_by_split(run: RunDirectory) -> dict[str, int]:
 def _row_passes(step: str, config: Config, rows: dict[str, int]) -> int:
     """Rows that the step reads, counted once per epoch; training that stops early reads fewer."""
     from raykd.data.shards import SCORED_SPLITS
+    from raykd.evaluate.predictions import predicted_splits
 
     kind, _, name = step.partition("/")
+    if kind == "predictions":
+        return sum(rows[split] for split in predicted_splits(name))
     if kind == "teachers" and config.teacher(name).model.type == "saved":
         return rows["validation"]
     if kind == "teachers":

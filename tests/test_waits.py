@@ -28,6 +28,30 @@ def _waits(events: list[dict[str, Any]]) -> Waits:
     return Waits(ScalingConfig(), Share(threads=1, gpus=2), events.append)
 
 
+def test_workers_without_room_are_told_though_lanes_beside_the_driver_are_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, nodes, events = [0.0], [ONE], list[dict[str, Any]]()
+    monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(cluster, "nodes_now", lambda: nodes[0])
+    monkeypatch.setattr(cluster, "cluster_now", lambda: nodes[0])
+    monkeypatch.setattr(Waits, "_check_autoscaler", lambda self: None)
+    waits = Waits(ScalingConfig(workers=2), Share(threads=1, helpers=2), events.append)
+
+    def pass_to(second: float) -> None:
+        while clock[0] < second:
+            clock[0] += 0.25
+            waits(0.0)
+
+    pass_to(26.0)
+    assert [(event["step"], event["room"], event["workers"]) for event in events] == [("workers", 1, 2)]
+    nodes[0] = Capacity((Kind(1, count=2),))
+    pass_to(100.0)
+    assert len(events) == 1
+    nodes[0] = ONE
+    with pytest.raises(InputError, match=r"scaling.workers: found 2 of 1 CPU, but there is room for 1"):
+        pass_to(1000.0)
+    assert 700.0 <= clock[0] < 730.0
+
+
 def test_waiting_is_told_and_ends_within_a_minute_where_there_never_was_a_node(never: list[dict[str, float]]) -> None:
     events: list[dict[str, Any]] = []
     waits = _waits(events)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from raykd.artifacts import RunDirectory
 from raykd.data import largest
 from raykd.data.encoding import InputSpec
-from raykd.data.shards import Arrays, Shard, hash_ids, read_shard, read_table, unpack
+from raykd.data.shards import Arrays, Shard, read_aligned, read_shard, unpack
 
 if TYPE_CHECKING:  # It loads scipy, which tasks that read for other trainings don't need.
     from raykd.data.selection import Selection
@@ -38,7 +38,8 @@ class Reader:
         shard = self.shards[position]
         table = read_shard(self.run, shard)
         for teacher, folder in enumerate(self.logits):
-            table = table.append_column(f"logits_{teacher}", self._logits_of(folder, shard))
+            scored = read_aligned(self.run, folder, shard)
+            table = table.append_column(f"logits_{teacher}", largest.column_of(scored))
         return table
 
     def arrays(self, table: pa.Table) -> Arrays:
@@ -81,11 +82,3 @@ class Reader:
             for name, value in visit.items():
                 table = table.append_column(name, pa.array(np.full(len(table), value)))
             yield table
-
-    def _logits_of(self, folder: str, shard: Shard) -> pa.ChunkedArray:
-        path = f"{folder}/{shard.name}"
-        table = read_table(self.run, path)
-        found = hash_ids(table["example_id"].to_numpy())
-        if found != shard.ids:
-            raise self.run.damaged(path, f"logits of ids {found[:12]} in place of the examples' {shard.ids[:12]}")
-        return largest.column_of(table)

@@ -1,7 +1,7 @@
 """Example shards: their places, their manifest, and reading one into arrays."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -142,6 +142,27 @@ def read_shard(run: RunDirectory, shard: Shard) -> pa.Table:
     table = read_table(run, path)
     if hash_ids(table["example_id"].to_numpy()) != shard.ids:
         raise run.damaged(path, "ids other than those of the manifest")
+    return table
+
+
+def unwritten(run: RunDirectory, folder: str, shards: Sequence[Shard]) -> list[int]:
+    """Positions of the shards that have no file in a folder aligned with the examples."""
+    # One look at each folder: on an object store a look at every file takes minutes where there are thousands.
+    splits = {shard.split for shard in shards}
+    there = {f"{split}/{name}" for split in splits for name in run.names(f"{folder}/{split}", ".parquet")}
+    return [position for position, shard in enumerate(shards) if shard.name not in there]
+
+
+def read_aligned(run: RunDirectory, folder: str, shard: Shard) -> pa.Table:
+    """The file beside a shard in a folder aligned with the examples.
+
+    Raises: InputError for one that is missing or damaged, or holds other ids.
+    """
+    path = f"{folder}/{shard.name}"
+    table = read_table(run, path)
+    found = hash_ids(table["example_id"].to_numpy())
+    if found != shard.ids:
+        raise run.damaged(path, f"rows of ids {found[:12]} in place of the examples' {shard.ids[:12]}")
     return table
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from raykd.artifacts import RunDirectory, logits_folder
 from raykd.data import largest
 from raykd.data.reader import Reader
-from raykd.data.shards import SCORED_SPLITS, Manifest, Shard, read_manifest, write_table
+from raykd.data.shards import SCORED_SPLITS, Manifest, Shard, read_manifest, unwritten, write_table
 from raykd.distill.scored import count_scored
 from raykd.errors import InputError
 from raykd.models.build import ModelSpec
@@ -23,13 +23,7 @@ from raykd.train.predict import Predictor
 
 def missing_shards(run: RunDirectory, teacher: str, manifest: Manifest) -> list[int]:
     """Positions in `manifest.of(*SCORED_SPLITS)` that have no logits yet."""
-    # One look at each folder: on an object store a look at every file takes minutes where there are thousands.
-    there = {
-        f"{split}/{name}"
-        for split in SCORED_SPLITS
-        for name in run.names(f"{logits_folder(teacher)}/{split}", ".parquet")
-    }
-    return [i for i, shard in enumerate(manifest.of(*SCORED_SPLITS)) if shard.name not in there]
+    return unwritten(run, logits_folder(teacher), manifest.of(*SCORED_SPLITS))
 
 
 def score(

@@ -45,6 +45,8 @@ def student_spec(config: Config, student: Student, manifest: Manifest) -> ModelS
 def model_of_step(config: Config, step: str, manifest: Manifest) -> ModelSpec | None:
     """The model that a step of the pipeline trains or runs, or None for one without a model of its own."""
     kind, _, name = step.partition("/")
+    if kind == "predictions":
+        return model_of_step(config, name, manifest)
     if step in {place for one in rounds(config) for place in (one.folder, logits_folder(one.store))}:
         return round_spec(config, manifest)
     if kind in ("teachers", "logits"):

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from raykd.config import Config
 from raykd.data.largest import spread
 from raykd.data.portions import Portions
 from raykd.data.reader import Reader
-from raykd.data.shards import Arrays, Manifest, read_manifest
+from raykd.data.shards import Arrays, Manifest, read_manifest, read_shard
 from raykd.distill.inheritance import best_teacher
 from raykd.distill.recipes import MANY_ON_MANY, NOISY_STUDENT, ONE_ON_ONE, PLAIN, students
 from raykd.distill.rounds import rounds
@@ -31,6 +31,7 @@ from raykd.ensemble import average, member_weights
 from raykd.evaluate.calibration import CALIBRATION
 from raykd.evaluate.figures import figures
 from raykd.evaluate.measures import measured
+from raykd.evaluate.predictions import predictions
 from raykd.evaluate.quality import Floats, Labels
 from raykd.evaluate.speed import Clock
 from raykd.models.build import ModelSpec
@@ -38,7 +39,7 @@ from raykd.train.checkpoint import load_weights
 from raykd.train.job import Report
 from raykd.train.predict import BATCH, Predictor, probabilities_of, rows_at_once
 
-_PREDICTED = 0.6  # of the evaluation's time, about: the rest are figures and timing
+_MEASURED = 0.4  # of the evaluation's time, about: the rest goes into timing
 Kind = Literal["teacher", "teacher_ensemble", "student", "student_ensemble"]
 
 
@@ -85,7 +86,7 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     manifest = read_manifest(run)
     scored = manifest.external_with("test")
     reader = Reader(run, manifest.of("test"), manifest.inputs, tuple(map(external_folder, scored)))
-    portions = Portions(reader, manifest.classes, _most_heads(config))
+    portions = Portions(reader, manifest.classes)
     rows = portions.without_inputs()
     lines = entries(config, best_teacher(config, run), scored)
     outside = {
@@ -94,21 +95,19 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     }
     folders = sorted({folder for line in lines for folder in line.members if folder not in outside})
     specs = {folder: spec_of(config, folder, manifest) for folder in folders}
-    predictors, predictions = {}, dict(outside)
-    for count, (folder, spec) in enumerate(specs.items(), start=1):
-        predictors[folder] = Predictor(spec, load_weights(run, folder))
-        predictions[folder] = _predicted(predictors[folder], portions)
-        report({"folder": EVALUATION, "share": _PREDICTED * count / len(folders)})
-    held_out = _Validation(config, run, manifest, predictors)
+    predicted = {**outside, **{folder: predictions(folder, "test", run, manifest) for folder in folders}}
+    held_out = _Validation(config, run, manifest)
     weights = {line.name: member_weights_of(line, config, held_out, run, manifest) for line in lines}
     combined = {
-        line.name: average([predictions[folder] for folder in line.members], weights[line.name], config.distill.average)
+        line.name: average([predicted[folder] for folder in line.members], weights[line.name], config.distill.average)
         for line in lines
     }
     reference = next((line.name for line in lines if line.kind == "teacher_ensemble"), None)
     plain = next((line.name for line in lines if line.recipe == PLAIN.name), None)
     validation = held_out.predicted(lines, weights)
     found, conditions = measured(combined, rows, config.seed, reference=reference, plain=plain, validation=validation)
+    report({"folder": EVALUATION, "share": _MEASURED})
+    predictors = {folder: Predictor(spec, load_weights(run, folder)) for folder, spec in specs.items()}
     trained = {line.name: [folder for folder in line.members if folder in predictors] for line in lines}
     batch = _timing_batch(next(iter(portions)), manifest)
     clock = Clock(specs, predictors, batch, list(filter(None, trained.values())))
@@ -127,28 +126,15 @@ def evaluate(config: Config, run: RunDirectory, report: Report) -> dict[str, Any
     return {"rows": len(rows["label"]), "seconds": time.perf_counter() - begun}
 
 
-def _most_heads(config: Config) -> int:
-    """A golden one and one for each teacher."""
-    return 1 + len(config.teacher_names)
-
-
-def _predicted(predictor: Predictor, portions: Iterable[Arrays]) -> Floats:
-    """Probabilities [B, C] of all rows."""
-    return np.concatenate([probabilities_of(predictor.logits(part)) for part in portions])
-
-
 class _Validation:
     """Students' predictions of the validation rows that have a label."""
 
-    def __init__(
-        self, config: Config, run: RunDirectory, manifest: Manifest, predictors: Mapping[str, Predictor]
-    ) -> None:
+    def __init__(self, config: Config, run: RunDirectory, manifest: Manifest) -> None:
         self._space = config.distill.average
-        self._predictors = predictors
-        reader = Reader(run, manifest.of("validation"), manifest.inputs)
-        self._portions = Portions(reader, manifest.classes, _most_heads(config))
-        labels_B = self._portions.without_inputs()["label"]
-        self.labels: Labels = labels_B[labels_B >= 0]
+        self._run, self._manifest = run, manifest
+        labels_B = np.concatenate([read_shard(run, shard)["label"].to_numpy() for shard in manifest.of("validation")])
+        self._known_B = labels_B >= 0
+        self.labels: Labels = labels_B[self._known_B]
         self._predictions: dict[str, Floats] = {}
 
     def predicted(
@@ -166,13 +152,9 @@ class _Validation:
     def of(self, folder: str) -> Floats:
         """One model's probabilities."""
         if folder not in self._predictions:
-            self._predictions[folder] = _predicted(self._predictors[folder], self._labelled())
+            predicted_BC = predictions(folder, "validation", self._run, self._manifest)
+            self._predictions[folder] = predicted_BC[self._known_B]
         return self._predictions[folder]
-
-    def _labelled(self) -> Iterator[Arrays]:
-        for part in self._portions:
-            known = part["label"] >= 0
-            yield {name: values[known] for name, values in part.items()} if not known.all() else part
 
 
 def _publish_temperatures(

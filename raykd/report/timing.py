@@ -24,6 +24,7 @@ def timing_plot(stages: Sequence[Stage]) -> Plot | None:
     if not any(stage.get("training_seconds") for stage in stages):
         return None
     finding = timing_finding(stages)
+    stages = _with_predictions_as_one(stages)
     names = [stage["name"] for stage in stages]
     with style():
         figure = Figure(figsize=(6.6, 1.1 + 0.24 * len(stages)), dpi=72, layout="constrained")
@@ -43,6 +44,17 @@ def timing_plot(stages: Sequence[Stage]) -> Plot | None:
         axes.set_xlabel("seconds")
         figure.legend(loc="outside lower center", ncol=3)
         return Plot(svg(figure, "timing", f"Seconds of each step. {finding}"), finding)
+
+
+def _with_predictions_as_one(stages: Sequence[Stage]) -> list[Stage]:
+    """Steps with a bar of their own; each model's predictions take a moment."""
+    predicted = [stage for stage in stages if stage["name"].startswith("predictions/")]
+    if not predicted:
+        return list(stages)
+    seconds = sum(stage["seconds"] or 0.0 for stage in predicted)
+    together = {**predicted[0], "name": f"predictions of {len(predicted)} models", "seconds": seconds}
+    first = stages.index(predicted[0])
+    return [*(stage for stage in stages[:first]), together, *(s for s in stages[first:] if s not in predicted)]
 
 
 def timing_finding(stages: Sequence[Stage]) -> str:

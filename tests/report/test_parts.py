@@ -126,6 +126,12 @@ def test_a_steps_seconds_are_training_waiting_and_the_rest() -> None:
     assert "Longest step: teachers/a, 20 s." in said
     assert "Waiting for data took 12.5 % of all training time, most in teachers/a (12.5 % of its own)." in said
     assert timing_plot([examples]) is None
+    predictions = [{**examples, "name": f"predictions/{name}"} for name in ("teachers/a", "students/plain")]
+    plot = timing_plot([examples, stage, *predictions, {**examples, "name": "evaluation"}])
+    assert plot is not None
+    assert "predictions of 2 models" in plot.svg
+    assert "predictions/" not in plot.svg
+    assert "evaluation" in plot.svg
 
 
 # Data.
