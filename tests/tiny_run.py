@@ -14,6 +14,7 @@ from raykd.loading import parse_config
 
 ROWS = 240
 LENGTH = 24
+CLASS_NAMES = ("no", "yes `indeed`")
 _WORDS = [
     "sum",
     "mean",
@@ -105,6 +106,6 @@ def _write_examples(run: RunDirectory) -> Manifest:
     values["inputs"] = pa.array(values["inputs"], pa.list_(pa.int32()))
     write_table(run, f"{EXAMPLES}/{shard.name}", values)
     inputs = InputSpec("tokens", LENGTH, "int32", tokenizer.get_vocab_size(), 8)
-    manifest = Manifest(2, inputs, (shard,))
+    manifest = Manifest(2, inputs, (shard,), class_names=CLASS_NAMES)
     manifest.save(run)
     return manifest

@@ -49,7 +49,7 @@ def export(config: Config, run: RunDirectory, report: Report) -> dict[str, Any]:
     expected = predict(servable, rows)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        described = _describe(config, servable, run)
+        described = _describe(config, servable, run, manifest.class_names)
         _write_common(folder, described, servable)
         verified: list[Verified] = []
         for format in config.export.formats:
@@ -69,13 +69,14 @@ def export(config: Config, run: RunDirectory, report: Report) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - begun, "exports": [one.as_json() for one in verified]}
 
 
-def _describe(config: Config, servable: Servable, run: RunDirectory) -> dict[str, Any]:
+def _describe(config: Config, servable: Servable, run: RunDirectory, class_names: Sequence[str]) -> dict[str, Any]:
     return {
         "schema": _SCHEMA,
         "run": config.name,
         "model": servable.name,
         "evaluation": run.facts(EVALUATION)["fingerprint"],
         "classes": servable.classes,
+        "class_names": list(class_names),
         "fields": list(servable.fields),
         "inputs": asdict(servable.inputs),
         "truncation": config.data.truncation,

@@ -9,6 +9,7 @@ from raykd.config import Config
 from raykd.data.shards import SPLITS, Manifest
 from raykd.export.model import Servable
 
+_NAMES_SHOWN = 20  # of classes
 _PACKAGES = ("raykd", "tensorflow", "keras")
 _RECIPES = {
     "plain": "trained on labels alone",
@@ -42,7 +43,10 @@ def card(
     [line] = [model for model in evaluated["models"] if model["name"] == servable.name]
     template = Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)
     text = (resources.files("raykd") / "export" / "card.md").read_text(encoding="utf-8")
-    shown = [(title, form.format(line[key])) for key, title, form in _SHOWN if line.get(key) is not None]
+    # An ensemble isn't scaled, though its line says what that would give.
+    scaled = {key: line.get(f"{key}_tempered") for key in ("nll", "ece") if described["temperature"] != 1.0}
+    figures = {**line, **scaled}
+    shown = [(title, form.format(figures[key])) for key, title, form in _SHOWN if figures.get(key) is not None]
     kind = line["kind"] if line["kind"] in ("teacher_ensemble", "student_ensemble") else line["recipe"] or "teacher"
     rendered: str = template.from_string(text).render(
         config=config,
@@ -53,6 +57,7 @@ def card(
         inputs=servable.inputs,
         reads_texts=servable.reads_texts,
         described=described,
+        named=[_in_markdown(name) for name in described["class_names"][:_NAMES_SHOWN]],
         rows={split: manifest.rows(split) for split in SPLITS},
         metrics=shown,
         interval=line["accuracy_ci95"],
@@ -63,6 +68,12 @@ def card(
         example=_example(described),
     )
     return rendered
+
+
+def _in_markdown(name: str) -> str:
+    """A class's name as code, so that nothing in it is taken for Markdown."""
+    text = " ".join(name.replace("`", "'").split())
+    return f"`{text}`"
 
 
 def _example(described: dict[str, Any]) -> str:

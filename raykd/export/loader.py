@@ -27,7 +27,7 @@ Run = Callable[[Any], Outputs]
 
 
 class Bundle:
-    """An exported model.
+    """An exported model. `class_names` stand in the order of the classes; empty where labels are numbers alone.
 
     Args:
         folder: the bundle.
@@ -40,6 +40,7 @@ class Bundle:
         self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         self.fields: list[str] = self.manifest["fields"]
         self.parts: list[str] = self.manifest["parts"]
+        self.class_names: list[str] = self.manifest.get("class_names", [])
         self._inputs: dict[str, Any] = self.manifest["inputs"]
         there = [name for name in _WITHOUT_RAYKD if name in self.manifest["formats"]]
         chosen = format or next(iter(there), "none")

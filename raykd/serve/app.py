@@ -61,7 +61,7 @@ class Predictor:
         )
         probabilities, parts = await self._predict(asked.rows)
         check_finite(probabilities)
-        return JSONResponse(answer(asked, self._bundle.parts, probabilities, parts))
+        return JSONResponse(answer(asked, self._bundle.parts, self._bundle.class_names, probabilities, parts))
 
     @serve.batch  # type: ignore[untyped-decorator]
     async def _predict(self, requests: list[list[list[Any]]]) -> list[tuple[Any, Any]]:

@@ -23,6 +23,7 @@ def page(described: dict[str, Any]) -> str:
         "fields": described["fields"],
         "numbers": described["inputs"]["kind"] == "features",
         "parts": described["parts"],
+        "classes": described.get("class_names", []),
         "shown": min(_SHOWN_CLASSES, described["classes"]),
     }
     rendered: str = template.from_string(text).render(described=described, shared=shared)

@@ -71,16 +71,19 @@ def check_finite(probabilities_BC: Sequence[Sequence[float]]) -> None:
             raise RequestError(422, f"row {row}: its numbers are too large for the model; scale them as in training")
 
 
-def answer(asked: Asked, parts: Sequence[str], probabilities_BC: Any, parts_BPC: Any) -> dict[str, Any]:
-    """The answer's body: for each row `class`, `probabilities` and, where several are averaged, `parts` by name."""
-    rows = [
-        {
-            "class": max(range(len(own_C)), key=own_C.__getitem__),
-            "probabilities": own_C,
-            **({"parts": dict(zip(parts, parts_PC, strict=True))} if len(parts) > 1 else {}),
-        }
-        for own_C, parts_PC in zip(probabilities_BC, parts_BPC, strict=True)
-    ]
+def answer(
+    asked: Asked, parts: Sequence[str], class_names: Sequence[str], probabilities_BC: Any, parts_BPC: Any
+) -> dict[str, Any]:
+    """The answer's body: for each row `class`, `probabilities` and, where several are averaged, `parts` by name.
+
+    Also `name`, of the class. Args: class_names: empty where classes have none.
+    """
+    rows = []
+    for own_C, parts_PC in zip(probabilities_BC, parts_BPC, strict=True):
+        best = max(range(len(own_C)), key=own_C.__getitem__)
+        named = {"name": class_names[best]} if class_names else {}
+        averaged = {"parts": dict(zip(parts, parts_PC, strict=True))} if len(parts) > 1 else {}
+        rows.append({"class": best, **named, "probabilities": own_C, **averaged})
     return {"rows": rows} if asked.many else rows[0]
 
 

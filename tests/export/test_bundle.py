@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose
-from tiny_run import LENGTH, texts, tiny_config, write_run
+from tiny_run import CLASS_NAMES, LENGTH, texts, tiny_config, write_run
 from tokenizers import Tokenizer
 
 from raykd.artifacts import RunDirectory
@@ -134,6 +134,11 @@ def test_card_states_data_metrics_formats_and_licence(texts_run: tuple[RunDirect
     assert all(f"| {format} | {found[format]['bytes'] / 1000:,.0f} kB |" in text for format in _ALL)
     assert "240 to choose on" in text
     assert "mean of head golden, head a, head b" in text
+    assert "A classifier of 2 classes (`no`, `yes 'indeed'`), distilled from all teachers" in text
+
+
+def test_bundle_knows_the_names_of_its_classes(texts_run: tuple[RunDirectory, Config, Any]) -> None:
+    assert Bundle(local_bundle(texts_run[0], "student/many_on_one")).class_names == list(CLASS_NAMES)
 
 
 def test_finished_bundle_is_that_of_the_present_evaluation(texts_run: tuple[RunDirectory, Config, Any]) -> None:
@@ -167,7 +172,11 @@ def test_temperature_of_a_calibrated_student_is_applied(tmp_path: Path) -> None:
     run = write_run(config, ["student/many_on_one"])
     plain = predict(load_servable(config, "student/many_on_one", run), validation_rows(run, read_manifest(run)))
     run.write_json("students/many_on_one/temperature.json", {"temperature": 2.0})
+    evaluated = run.read_json("evaluation/models.json")
+    evaluated["models"][0] |= {"nll": 0.5, "nll_tempered": 0.25}
+    run.write_json("evaluation/models.json", evaluated)
     export(config, run, _ignore)
+    assert "| NLL (nats) | 0.2500 |" in run.read_bytes("export/student/many_on_one/README.md").decode()
     rows = validation_rows(run, read_manifest(run))
     found = Bundle(local_bundle(run, "student/many_on_one")).run(rows["inputs"])["probabilities"]
     roots = np.sqrt(plain)

@@ -23,5 +23,10 @@ def test_page_is_self_contained_and_escaped() -> None:
     assert text.count("<textarea") == 2
 
 
+def test_classes_have_their_names_where_they_have_any() -> None:
+    assert '"classes": []' in page(_DESCRIBED)
+    assert '"classes": ["no", "\\u003cyes\\u003e"]' in page({**_DESCRIBED, "class_names": ["no", "<yes>"]})
+
+
 def test_page_may_load_nothing() -> None:
     assert "default-src 'none'" in PAGE_HEADERS["Content-Security-Policy"]

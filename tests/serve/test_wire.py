@@ -80,7 +80,7 @@ def test_rows_that_overflow_are_named() -> None:
 
 def test_answers() -> None:
     parts = [[[0.1, 0.9], [0.3, 0.7]]]
-    one = answer(_parse(_ROW), ["a", "b"], [[0.2, 0.8]], parts)
+    one = answer(_parse(_ROW), ["a", "b"], [], [[0.2, 0.8]], parts)
     assert one == {"class": 1, "probabilities": [0.2, 0.8], "parts": {"a": [0.1, 0.9], "b": [0.3, 0.7]}}
-    many = answer(_parse({"rows": [_ROW]}), ["alone"], [[0.8, 0.2]], [[[0.8, 0.2]]])
-    assert many == {"rows": [{"class": 0, "probabilities": [0.8, 0.2]}]}
+    many = answer(_parse({"rows": [_ROW]}), ["alone"], ["no", "yes"], [[0.8, 0.2]], [[[0.8, 0.2]]])
+    assert many == {"rows": [{"class": 0, "name": "no", "probabilities": [0.8, 0.2]}]}
