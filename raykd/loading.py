@@ -69,6 +69,8 @@ def load_text(text: str, source: str, overrides: Sequence[str] = ()) -> Config:
     if isinstance(values, dict):
         for override in overrides:
             _apply_override(values, override)
+        for override in overrides:
+            _check_counts(values, override)
     return parse_config(values, source)
 
 
@@ -116,6 +118,27 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         place[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"--set {override}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _check_counts(values: Mapping[str, Any], override: str) -> None:
+    """Refuse a common value that every teacher has one of its own for, as in a run's config.yaml."""
+    section, *path = override.partition("=")[0].split(".")
+    teachers = values.get("teachers")
+    if section != "teacher_defaults" or not path or not isinstance(teachers, list) or not teachers:
+        return
+    if all(_has_own(teacher, path) for teacher in teachers):
+        own = " ".join(f"--set teachers.{teacher.get('name')}.{'.'.join(path)}=..." for teacher in teachers)
+        raise InputError(
+            f"--set {override}: found {'.'.join(path)} of its own in every teacher, which goes before; give {own}"
+        )
+
+
+def _has_own(values: Any, path: Sequence[str]) -> bool:
+    for key in path:
+        if not isinstance(values, Mapping) or key not in values:
+            return False
+        values = values[key]
+    return not isinstance(values, Mapping)
 
 
 def _teacher_named(entries: list[Any], name: str, override: str) -> Any:

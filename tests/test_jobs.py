@@ -40,7 +40,7 @@ def test_a_job_brings_its_code_and_its_dependencies(cluster: Cluster, clean: Pat
     assert exported >= {"raykd_steps", "raykd_steps_done", "raykd_step_share", "raykd_examples_per_second"}
     logs = cluster.ray("job", "logs", re.findall(r"raysubmit_\w+", output)[0])
     for stage in ("teachers/a", "logits/b", "students/many_on_one", "evaluation"):
-        assert re.search(rf"\n[\d-]+ [\d:]+ job lane \d {stage} \d/8: \d+ s", logs), logs
+        assert re.search(rf"\n[\d-]+ [\d:]+ job lane \d {stage} \d+/12: \d+ s", logs), logs
     accuracy = {model["name"]: model["accuracy"] for model in _evaluation(tmp_path / "job")["models"]}
     assert accuracy["teacher_ensemble"] > 0.5
     assert accuracy["student/many_on_one"] > 0.3

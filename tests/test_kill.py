@@ -1,33 +1,21 @@
 """A run killed at ten random moments and started again each time ends with the same evaluation."""
 
-import json
 import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+from clusters import SMALL, assert_same_evaluation
 
-TIMES = {"wall_seconds", "stages", "training_share"}
 KILLS = 10
-SPEEDS = {
-    "latency_ms_p50", "latency_ms_p95", "examples_per_second", "speedup", "speedup_ensemble",
-    "best_batch", "best_batch_examples_per_second",
-}  # fmt: skip
 
 
 def _command(storage: Path, name: str) -> list[str]:
     raykd = str(Path(sys.executable).with_name("raykd"))
-    return [raykd, "run", "digits", "--storage-path", str(storage), "--name", name]
-
-
-def _timeless(storage: Path, name: str) -> dict[str, Any]:
-    evaluation = json.loads((storage / name / "evaluation.json").read_text())
-    models = [{key: value for key, value in model.items() if key not in SPEEDS} for model in evaluation["models"]]
-    return {**{key: value for key, value in evaluation.items() if key not in TIMES}, "models": models}
+    return [raykd, "run", str(SMALL), "--storage-path", str(storage), "--name", name]
 
 
 def _outputs(storage: Path) -> set[Path]:
@@ -56,8 +44,4 @@ def test_killed_runs_end_with_the_same_evaluation(tmp_path: Path) -> None:
     for _ in range(KILLS):
         _kill_after(tmp_path, moments.randint(1, 4), moments.uniform(0.0, 1.0))
     subprocess.run(_command(tmp_path, "killed"), check=True, timeout=600, capture_output=True)
-    whole, killed = _timeless(tmp_path, "whole"), _timeless(tmp_path, "killed")
-    assert [model["name"] for model in killed["models"]] == [model["name"] for model in whole["models"]]
-    for found, expected in zip(killed["models"], whole["models"], strict=True):
-        for figure in expected.keys() - {"name", "kind", "recipe"}:
-            assert found[figure] == pytest.approx(expected[figure], abs=1e-6), (found["name"], figure)
+    assert_same_evaluation(tmp_path / "killed", tmp_path / "whole")

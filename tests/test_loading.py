@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from raykd.errors import InputError
-from raykd.loading import load_config, packaged_configs, parse_config
+from raykd.loading import load_config, load_text, packaged_configs, parse_config
 
 SMALL = {
     "teachers": [{"name": "a", "model": {"type": "mlp"}}, {"name": "b", "model": {"type": "mlp"}}],
@@ -78,6 +78,16 @@ def test_an_override_sets_its_key_and_nothing_else(job, override, read, expected
 
 def test_the_last_override_of_a_key_counts(job):
     assert load_config(job, ["seed=1", "seed=2"]).seed == 2
+
+
+def test_a_common_value_that_no_teacher_takes_is_refused() -> None:
+    saved = yaml.safe_dump(parse_config(SMALL).model_dump(mode="json"))
+    [first, second] = [teacher["name"] for teacher in SMALL["teachers"]]
+    message = f"teacher_defaults.training.epochs=9: found .* give --set teachers.{first}.training.epochs=... --set "
+    with pytest.raises(InputError, match=message + f"teachers.{second}"):
+        load_text(saved, "config.yaml", ["teacher_defaults.training.epochs=9"])
+    own = load_text(saved, "config.yaml", [f"teachers.{name}.training.epochs=9" for name in (first, second)])
+    assert {teacher.training.epochs for teacher in own.teachers} == {9}
 
 
 def test_a_teachers_own_value_goes_before_the_teacher_defaults():

@@ -23,7 +23,7 @@ from raykd.train.strategy import Place
 from raykd.train.validation import Validation
 
 _REPORT_SECONDS = 0.5
-_DRAWN: dict[tuple[str, int], tuple[checkpoints.Values, list[bool]]] = {}
+_DRAWN: dict[tuple[str, int], checkpoints.Values] = {}
 _DRAWN_KEPT = 2
 
 
@@ -77,7 +77,7 @@ def train(
     saved = _last_checkpoint(job, run, place)
     # Before all else: the feed starts meanwhile.
     take_steps = executor(job, run, manifest, place, program, 0 if saved is None else saved.progress.step, total_steps)
-    weights = _initial_weights(job, run)
+    weights = _initial_weights(job, run, program.model)
     program.start(job, total_steps * place.updates_per_step, weights)
     if program.imitation is not None:
         program.imitation.start(job, run)
@@ -133,12 +133,19 @@ def _save(
         place.published(path, {"step": progress.step, "epochs": len(progress.history)})
 
 
-def _initial_weights(job: TrainJob, run: RunDirectory) -> checkpoints.Values:
-    """Drawn with the job's seed, or a teacher's blocks, or an earlier training's with this job's seeds for dropout."""
-    fresh, trained = _drawn(job.model, job.seed)
+def _initial_weights(job: TrainJob, run: RunDirectory, model: Any) -> checkpoints.Values:
+    """Drawn with the job's seed, or a teacher's blocks, or an earlier training's with this job's seeds for dropout.
+
+    Args: model: built alike.
+    """
     if job.initial is not None:
         earlier = checkpoints.load_weights(run, job.initial)
-        return [old if own else new for own, old, new in zip(trained, earlier, fresh, strict=True)]
+        weights = {id(variable) for variable in model.weights}
+        if len(weights) == len(model.variables):  # Nothing is left to draw.
+            return earlier
+        pairs = zip(model.variables, earlier, _drawn(job.model, job.seed), strict=True)
+        return [old if id(variable) in weights else new for variable, old, new in pairs]
+    fresh = _drawn(job.model, job.seed)
     if job.blocks is not None:
         teacher = job.blocks.teacher
         values = checkpoints.load_weights(run, teacher.folder)
@@ -146,18 +153,13 @@ def _initial_weights(job: TrainJob, run: RunDirectory) -> checkpoints.Values:
     return fresh
 
 
-def _drawn(model: ModelSpec, seed: int) -> tuple[checkpoints.Values, list[bool]]:
-    """Fresh values, and which of them are weights, the others being seeds for dropout.
-
-    The last ones are kept: the trials of a sweep all ask for the same.
-    """
+def _drawn(model: ModelSpec, seed: int) -> checkpoints.Values:
+    """Fresh weights, and seeds for dropout. The last ones are kept: the trials of a sweep all ask for the same."""
     key = model.key, seed
     if key not in _DRAWN:
-        fresh = drawn(model, seed)
-        weights = {id(variable) for variable in fresh.weights}
         if len(_DRAWN) == _DRAWN_KEPT:
             _DRAWN.pop(next(iter(_DRAWN)))
-        _DRAWN[key] = values_of(fresh.variables), [id(variable) in weights for variable in fresh.variables]
+        _DRAWN[key] = values_of(drawn(model, seed).variables)
     return _DRAWN[key]
 
 
