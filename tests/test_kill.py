@@ -42,6 +42,6 @@ def test_killed_runs_end_with_the_same_evaluation(tmp_path: Path) -> None:
     subprocess.run(_command(tmp_path, "whole"), check=True, timeout=600, capture_output=True)
     moments = random.Random(0)
     for _ in range(KILLS):
-        _kill_after(tmp_path, moments.randint(1, 4), moments.uniform(0.0, 1.0))
+        _kill_after(tmp_path, moments.randint(1, 3), moments.uniform(0.0, 0.4))
     subprocess.run(_command(tmp_path, "killed"), check=True, timeout=600, capture_output=True)
     assert_same_evaluation(tmp_path / "killed", tmp_path / "whole")
