@@ -132,8 +132,12 @@ def await_room(scaling: ScalingConfig, capacity: Capacity) -> Capacity:
 
 
 def trials_together(config: Config, capacity: Capacity, trials: int) -> tuple[int, int]:
-    """How many trials of a sweep train side by side, and with how many threads: each in one process, as in a lane."""
-    count, threads = side_by_side(config.scaling, capacity, trials, workers=0)
+    """How many trials of a sweep train side by side, and with how many threads.
+
+    Each is one process, as a lane is, with one accelerator at most.
+    """
+    scaling = config.scaling.model_copy(update={"gpus_per_worker": min(1, config.scaling.gpus_per_worker)})
+    count, threads = side_by_side(scaling, capacity, trials, workers=0)
     return min(count, trials), threads
 
 

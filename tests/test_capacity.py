@@ -5,8 +5,10 @@ import re
 import pytest
 
 from raykd.capacity import Capacity, Kind, check_scaling, check_storage, side_by_side
+from raykd.cluster import trials_together
 from raykd.config import ScalingConfig
 from raykd.errors import InputError
+from raykd.loading import parse_config
 
 LAPTOP = Capacity((Kind(2),))
 THREE_NODES = Capacity((Kind(0), Kind(4, 0, 3)), machines=4)
@@ -30,6 +32,13 @@ KUBERNETES = Capacity((Kind(0),), grows=True, known=False)
 )
 def test_room_is_counted_node_by_node(capacity: Capacity, cpus: int, gpus: int, room: int) -> None:
     assert capacity.room(cpus, gpus) == room
+
+
+def test_trials_take_one_accelerator_each() -> None:
+    section = {"model": {"type": "mlp"}}
+    values = {"teachers": [{"name": "a", **section}], "student": section, "scaling": {"gpus_per_worker": 4}}
+    config = parse_config({**values, "sweep": {"enabled": True}})
+    assert trials_together(config, Capacity((Kind(16, 4),)), 12) == (4, 4)
 
 
 @pytest.mark.parametrize(

@@ -94,12 +94,7 @@ class Teacher(_Predicting):
 
     def logits(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Logits float32 [B, C] of inputs [B, ...]; of probabilities p, log(clip(p, 1e-6, 1))."""
-        shaped = _shaped(inputs, self.model)
-        found = [
-            np.asarray(self.model(shaped[start : start + BATCH], training=False), np.float32)
-            for start in range(0, len(shaped), BATCH)
-        ]
-        values = np.concatenate(found) if found else np.zeros((0, self.classes), np.float32)
+        values = _outputs(self.model, _shaped(inputs, self.model))
         return np.log(np.clip(values, _SMALLEST, 1.0)) if self.gives == "probabilities" else values
 
     def probabilities(self, inputs: NDArray[Any]) -> Floats:
@@ -129,8 +124,8 @@ class Student(_Predicting):
         """Mean of its heads' softmaxes, [B, C], for inputs [B, ...]. Raises: RuntimeError before training."""
         if self.trained is None:
             raise RuntimeError(f"student {self.name} is not trained; give it to raykd.api.distill first")
-        flat = np.asarray(inputs).reshape(len(inputs), -1)
-        return probabilities_of(np.asarray(self.trained(flat, training=False), np.float32))
+        inputs = np.asarray(inputs)
+        return probabilities_of(_outputs(self.trained, inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))))
 
     def config(self) -> CustomModelConfig:
         """The body as a model of the configuration, for trainings in this process."""
@@ -167,6 +162,13 @@ def _shaped(inputs: NDArray[Any], model: keras.Model) -> NDArray[Any]:
     wanted = model.inputs[0].shape[1:]
     known = all(size is not None for size in wanted)
     return inputs.reshape(len(inputs), *wanted) if known and inputs.shape[1:] != tuple(wanted) else inputs
+
+
+def _outputs(model: keras.Model, rows: NDArray[Any]) -> NDArray[np.float32]:
+    """What the model gives for rows, some at a time: all of many don't fit in memory."""
+    parts = (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+    found = [np.asarray(model(part, training=False), np.float32) for part in parts]
+    return np.concatenate(found) if found else np.zeros((0, *model.output_shape[1:]), np.float32)
 
 
 class Ensemble(_Predicting):

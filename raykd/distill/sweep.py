@@ -118,7 +118,7 @@ def _swept_student(config: Config, run: RunDirectory) -> Student:
 def _tune(work: Work, search: Search, trials: int, follower: Follower, together: int) -> None:
     """Let Ray Tune do the trials; it leaves nothing behind."""
     scaling = work.config.scaling
-    resources = {"cpu": work.threads, "gpu": scaling.gpus_per_worker}
+    resources = {"cpu": work.threads, "gpu": min(1, scaling.gpus_per_worker)}
     with tempfile.TemporaryDirectory(prefix="raykd-sweep-") as folder, _environment(_ENVIRONMENT):
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(train_trial, work=work), resources),

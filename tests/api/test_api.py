@@ -136,6 +136,25 @@ def test_probabilities_become_logits() -> None:
     np.testing.assert_allclose(teacher.probabilities(np.log([[0.25, 0.75]])), [[0.25, 0.75]], atol=1e-6)
 
 
+def test_a_student_reads_many_rows_some_at_a_time() -> None:
+    inputs = keras.Input((4,))
+    heads = keras.layers.Reshape((2, 3))(keras.layers.Dense(6)(inputs))
+    seen: list[int] = []
+
+    class Counted(keras.Model):
+        def call(self, rows: Any, training: bool = False) -> Any:
+            seen.append(len(rows))
+            return super().call(rows, training=training)
+
+    student = Student("s", keras.Sequential([keras.Input((2, 2)), keras.layers.Flatten()]), Counted(inputs, heads))
+    rows = np.random.default_rng(0).normal(size=(600, 2, 2)).astype(np.float32)
+    seen.clear()
+    found = student.probabilities(rows)
+    assert seen == [256, 256, 88]
+    np.testing.assert_allclose(found[500:], student.probabilities(rows[500:]), atol=1e-6)
+    assert student.probabilities(rows[:0]).shape == (0, 3)
+
+
 @pytest.mark.slow
 def test_the_whole_job_on_arrays(local_ray: None, data: dict[str, Any], tmp_path: Path) -> None:
     training = {"epochs": 6, "batch_size": 16, "learning_rate": 1e-2, "jit_compile": False}
