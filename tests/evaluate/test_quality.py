@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from raykd.evaluate.quality import accuracy_interval, expected_calibration_error, quality, row_losses
+from raykd.evaluate.quality import accuracy_interval, expected_calibration_error, quality
 
 # Right, wrong, wrong, right.
 PROBABILITIES_BC = np.array([[0.1, 0.9], [0.6, 0.4], [0.4, 0.6], [0.8, 0.2]])
@@ -45,16 +45,19 @@ def test_three_classes_by_hand():
     assert found["agreement"] == 1.0
 
 
-def test_areas_of_many_classes_agree_with_scikit_learn():
+@pytest.mark.parametrize("equal", [False, True], ids=["all different", "many equal"])
+def test_figures_of_many_classes_agree_with_scikit_learn(equal):
     rng = np.random.default_rng(0)
     probabilities_BC, labels_B = rng.dirichlet(np.ones(5), 200), rng.integers(0, 5, 200).astype(np.int32)
+    if equal:
+        probabilities_BC = probabilities_BC[np.arange(200) % 20]
     expected = roc_auc_score(labels_B, probabilities_BC, multi_class="ovr", average="macro")
     found = quality(probabilities_BC, labels_B, probabilities_BC, 0)
     assert_allclose(found["auc"], expected)
     by_class = [average_precision_score(labels_B == c, probabilities_BC[:, c]) for c in range(5)]
     assert_allclose(found["average_precision"], np.mean(by_class))
-    nll_B, brier_B = row_losses(probabilities_BC, labels_B)
-    assert_allclose([nll_B.mean(), brier_B.mean()], [found["nll"], found["brier"]])
+    assert_allclose(found["nll"], log_loss(labels_B, probabilities_BC))
+    assert_allclose(found["brier"], ((probabilities_BC - np.eye(5)[labels_B]) ** 2).sum() / 200)
 
 
 def test_a_perfect_model():
