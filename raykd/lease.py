@@ -120,8 +120,8 @@ class Lease:
         deadline = time.monotonic() + _NAME_SECONDS
         while self._name is None:
             try:
+                # Ray gives the name at once; the process that stands for it may take a second to come up.
                 self._name = writer.options(name=name, namespace=_NAMESPACE).remote(asdict(self._self))
-                ray.get(self._name.holder.remote())
             except ValueError:
                 if time.monotonic() > deadline:
                     other = ray.get_actor(name, namespace=_NAMESPACE)

@@ -28,6 +28,7 @@ from raykd.data.sources.labels import number_names
 from raykd.data.sources.locate import twice
 from raykd.errors import InputError
 
+_BLOCKS_PER_TASK = 4  # A task of Ray Data's costs as much as the encoding of a small shard.
 _IN_MEMORY_BYTES = 1 << 30  # Below this, sorting in one process beats starting Ray's shuffle workers.
 
 
@@ -66,11 +67,11 @@ def _ingest(run: RunDirectory, data: DataConfig, seed: int, tasks: int) -> Manif
         scores = {name: np.append(widths, np.zeros(data.repaired, widths.dtype)) for name, widths in scores.items()}
     dealt = deal_rows(index, rows_of, data)
     writer = _ShardWriter(run, dealt.places, None if tokenizer is None else tokenizer.to_str(), data, teachers)
-    sharded = _in_shards(raw, dealt, tasks)
     if raw.size_bytes() <= _IN_MEMORY_BYTES:
-        written = sharded.map_batches(writer, batch_size=None, batch_format="pyarrow", concurrency=tasks)
+        sharded = _in_shards(raw, dealt, tasks, blocks=_BLOCKS_PER_TASK * tasks)
+        written = sharded.map_batches(writer.all, batch_size=None, batch_format="pyarrow", concurrency=tasks)
     else:
-        written = sharded.groupby("shard").map_groups(writer.__call__, batch_format="pyarrow")
+        written = _in_shards(raw, dealt, tasks).groupby("shard").map_groups(writer.__call__, batch_format="pyarrow")
     rows = written.take_all()
     shards = [Shard(**{name: value for name, value in row.items() if name != "truncated"}) for row in rows]
     shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.index))
@@ -190,8 +191,8 @@ class _TrainingTexts:
                 yield from batch[name].to_pylist()
 
 
-def _in_shards(raw: ray.data.Dataset, dealt: Dealt, tasks: int) -> ray.data.Dataset:
-    """Rows with their shard number; small sources come as one block per shard."""
+def _in_shards(raw: ray.data.Dataset, dealt: Dealt, tasks: int, blocks: int | None = None) -> ray.data.Dataset:
+    """Rows with their shard number; small sources come as one block per shard, or as so many of several each."""
     numbered = _ShardNumber(dealt.example_id, dealt.shard)
     if raw.size_bytes() > _IN_MEMORY_BYTES:
         return raw.map_batches(numbered, batch_format="pyarrow", concurrency=tasks)
@@ -200,7 +201,9 @@ def _in_shards(raw: ray.data.Dataset, dealt: Dealt, tasks: int) -> ray.data.Data
     table = table.take(pc.sort_indices(table["shard"]))
     counts = np.bincount(table["shard"].to_numpy(), minlength=len(dealt.places))
     starts = np.cumsum(counts) - counts
-    return ray.data.from_arrow([table.slice(s, n) for s, n in zip(starts, counts, strict=True)])
+    shards = [table.slice(start, rows) for start, rows in zip(starts, counts, strict=True)]
+    apart = min(blocks or len(shards), len(shards))
+    return ray.data.from_arrow([pa.concat_tables(shards[first::apart]) for first in range(apart)])
 
 
 class _ShardNumber:
@@ -217,7 +220,7 @@ class _ShardNumber:
 
 
 class _ShardWriter:
-    """Encodes and writes one shard; its rows come together, in any order."""
+    """Encodes and writes shards."""
 
     def __init__(
         self,
@@ -233,7 +236,13 @@ class _ShardWriter:
         self._data = data
         self._teachers = teachers
 
+    def all(self, rows: pa.Table) -> pa.Table:
+        """Some whole shards."""
+        numbers = pc.unique(rows["shard"])
+        return pa.concat_tables(self(rows.filter(pc.equal(rows["shard"], number))) for number in numbers)
+
     def __call__(self, rows: pa.Table) -> pa.Table:
+        """One shard, its rows in any order."""
         rows = rows.take(pc.sort_indices(rows["example_id"]))
         split, index = self._places[rows["shard"][0].as_py()]
         ids = rows["example_id"].to_numpy()

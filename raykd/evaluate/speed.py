@@ -16,7 +16,7 @@ from raykd.models.build import ModelSpec, count_parameters
 from raykd.train.predict import Predictor
 
 _ROUNDS = 5  # in which everything has its turn: a core that is slow for a while is so for all
-_SECONDS = 0.08  # of a turn, at least
+_SECONDS = 0.04  # of a turn, at least
 _REPEATS = 3  # do for what takes longer
 _LOOK_SECONDS = 0.05  # at the cores
 

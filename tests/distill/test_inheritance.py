@@ -80,9 +80,9 @@ def _fingerprints(config: Config) -> dict[str, str]:
 )
 def test_settings_redo_what_depends_on_them(changed: Config, redone: set[str]) -> None:
     before, after = _fingerprints(_config()), _fingerprints(changed)
-    assert {name for name in before if before[name] != after[name]} == {f"students/{name}" for name in redone} | (
-        {"evaluation"} if redone else set()
-    )
+    changed_students = {f"students/{name}" for name in redone}
+    expected = changed_students | {f"predictions/{name}" for name in changed_students}
+    assert {name for name in before if before[name] != after[name]} == expected | ({"evaluation"} if redone else set())
 
 
 def test_two_ways_to_say_the_same_are_one() -> None:
