@@ -89,6 +89,7 @@ def test_trial_0_is_the_student_that_the_configuration_trains(
     assert read_records(run)[0].status == "finished"
 
 
+@pytest.mark.slow
 def test_a_stopped_trial_leaves_its_process_to_the_next(taught: str) -> None:
     # Trial 1 sets the mark; those with almost no learning rate fall behind it after the first epoch.
     _, run, best = swept(
