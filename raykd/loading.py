@@ -70,7 +70,7 @@ def load_text(text: str, source: str, overrides: Sequence[str] = ()) -> Config:
         for override in overrides:
             _apply_override(values, override)
         for override in overrides:
-            _check_counts(values, override)
+            _check_matters(values, override)
     return parse_config(values, source)
 
 
@@ -120,7 +120,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
-def _check_counts(values: Mapping[str, Any], override: str) -> None:
+def _check_matters(values: Mapping[str, Any], override: str) -> None:
     """Refuse a common value that every teacher has one of its own for, as in a run's config.yaml."""
     section, *path = override.partition("=")[0].split(".")
     teachers = values.get("teachers")
