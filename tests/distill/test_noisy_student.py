@@ -245,8 +245,9 @@ def test_a_changed_confidence_redoes_the_rounds_alone(small: tuple[Config, dict[
     noisy = config.distill.noisy_student.model_copy(update={"confidence": 0.5})
     changed = config.model_copy(update={"distill": config.distill.model_copy(update={"noisy_student": noisy})})
     planned = {step.step: step for step in preview(changed)}
-    assert {name for name, step in planned.items() if not step.done} == ROUNDS | {"evaluation"}
+    assert {name for name, step in planned.items() if not step.done} == {*ROUNDS, *_predictions(ROUNDS), "evaluation"}
     manifest = read_manifest(RunDirectory.at(config.storage_path, config.name))
     assert planned["students/noisy_student/round-1"].rows == 10 * manifest.rows("train", "unlabelled")
+    assert planned["predictions/students/noisy_student/round-1"].rows == manifest.rows("validation", "test")
     assert planned["students/noisy_student/round-2"].parameters == 64 * 64 + 64 + 64 * 10 + 10
     assert run(config) == evaluation
