@@ -17,9 +17,10 @@ from raykd.train.checkpoint import Checkpoint, Progress, assign, values_of
 from raykd.train.job import Report, TrainJob
 from raykd.train.memory import keep_freed_memory
 from raykd.train.profile import Profile
-from raykd.train.program import Program, Totals, program_for
+from raykd.train.program import Program, program_for
 from raykd.train.scalars import ScalarLog
 from raykd.train.strategy import Place
+from raykd.train.totals import Totals
 from raykd.train.validation import Validation
 
 _REPORT_SECONDS = 0.5

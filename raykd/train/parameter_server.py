@@ -25,8 +25,9 @@ from raykd.errors import InputError
 from raykd.train.batches import batches_of, signature
 from raykd.train.job import Report, TrainJob
 from raykd.train.loop import TakeSteps, train
-from raykd.train.program import Program, Totals
+from raykd.train.program import Program
 from raykd.train.strategy import Place, use_own_devices, use_threads
+from raykd.train.totals import Totals
 
 _UPDATES_PER_CALL = 8  # Enough to hide the call to a worker, few enough to spread over the workers.
 _NOTICE_SECONDS = 20.0  # in which Ray tells that a process has died, after TensorFlow has missed it

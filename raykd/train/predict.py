@@ -19,7 +19,7 @@ from raykd.train.kept import Kept
 BATCH = 256  # rows, where models are compared
 _TOKENS = 1 << 14  # of a batch
 _NUMBERS = 1 << 22  # of a batch of features: a layer's output may be many times as large
-_MOST_ROWS = 1024
+_MOST_ROWS = 2048
 
 _GRAPHS: Kept["_Graph"] = Kept(lambda graph: graph.variables)
 

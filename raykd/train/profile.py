@@ -17,7 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from raykd.artifacts import PROFILE, RunDirectory
-from raykd.train.program import Totals
+from raykd.train.totals import Totals
 
 _TRACED_CALLS = 4  # after the first, which traces and compiles
 _OPERATIONS = 12

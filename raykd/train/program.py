@@ -8,7 +8,7 @@ Axes: B batch of a replica, A of all replicas, K heads, N teachers, C classes.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
@@ -23,23 +23,11 @@ from raykd.train.job import TrainJob
 from raykd.train.kept import Kept
 from raykd.train.optimizers import WarmupCosine, in_a_row, optimizer_of, update
 from raykd.train.strategy import Place
+from raykd.train.totals import Batch, Totals, next_of, repeated
 
 _PROGRAMS: Kept["Program"] = Kept(lambda program: [*program.variables, *program.optimizer.variables])
+_TOGETHER = 8  # steps of a window
 _SHAPING = {"batch_size", "clip_norm", "weight_decay", "jit_compile", "optimizer", "precision", "accumulate", "augment"}
-
-Batch = dict[str, tf.Tensor]
-
-
-class Totals(NamedTuple):
-    """What some steps add up to: loss and rows of all workers, seconds waited for data in this one.
-
-    `bad` is the first step, counted from 0, whose loss was not finite, or -1.
-    """
-
-    loss: tf.Tensor
-    rows: tf.Tensor
-    waited: tf.Tensor
-    bad: tf.Tensor
 
 
 class Program:
@@ -67,9 +55,12 @@ class Program:
         self.variables: list[Any] = [*self.model.variables, *beside]  # A checkpoint holds them all.
         self._fresh_optimizer = values_of(self.optimizer.variables)
         self._compiled_update = _compiled(self._update, compiled and (self._alone or in_a_row(self.optimizer)))
-        self.steps = self._way(compiled)
+        self.steps = self.singly(compiled)
         if compiled and training.jit_compile == "auto":
-            self.steps = Faster([self._way(False), self.steps], place.sum_over_workers)
+            ways = [self.singly(False), self.steps]
+            if self._alone and job.model.inputs.kind == "features":  # Tokens have a width of their own in each batch.
+                ways.append(self.in_windows())
+            self.steps = Faster(ways, place.sum_over_workers)
 
     def start(self, job: TrainJob, updates: int, weights: Values) -> None:
         """Set weights, optimizer and the job's own numbers as at the beginning of a training."""
@@ -82,7 +73,7 @@ class Program:
         self._alpha.assign(job.alpha)
         self._temperature.assign(job.temperature)
 
-    def _way(self, compiled: bool) -> Steps:
+    def singly(self, compiled: bool) -> Steps:
         """Steps whose gradient XLA compiles, or doesn't."""
         # Neither a sum over replicas nor the fetching of their rows can be compiled: what is before and after can.
         gradient = _compiled(self._gradient, compiled and not self._gathers)
@@ -90,34 +81,62 @@ class Program:
         steps: Steps = tf.function(partial(self._steps, step), autograph=False)
         return steps
 
+    def in_windows(self) -> Steps:
+        """Steps that XLA compiles as a loop of some: to start each of them can take longer than a small step itself."""
+        single = _compiled(partial(self._step, self._gradient), True)
+        window = _compiled(self._window, True)
+        steps: Steps = tf.function(partial(self._steps_in_windows, single, window), autograph=False)
+        return steps
+
     def _steps(self, step_of: Any, batches: Any, count: tf.Tensor) -> Totals:
         """`count` steps in one call. Args: step_of: a replica's step; batches: a tf.data iterator."""
 
         def one(step: tf.Tensor, so_far: Totals) -> tuple[tf.Tensor, Totals]:
-            asked = tf.timestamp()
-            with tf.control_dependencies([asked]):
-                batch = batches.get_next()
-            with tf.control_dependencies(tf.nest.flatten(batch)):
-                waited = tf.timestamp() - asked
+            batch, waited = next_of(batches)
             loss, rows = self._everywhere(step_of, trimmed(batch))
-            bad = tf.where(tf.logical_or(so_far.bad >= 0, tf.math.is_finite(loss)), so_far.bad, step)
-            return step + 1, Totals(so_far.loss + loss, so_far.rows + rows, so_far.waited + waited, bad)
+            return step + 1, so_far.plus(step, loss, rows, waited)
 
-        none = Totals(tf.constant(0.0), tf.constant(0.0), tf.constant(0.0, tf.float64), tf.constant(-1))
-        totals: Totals
-        _, totals = tf.while_loop(
-            lambda step, _: step < count, one, (tf.constant(0), none), parallel_iterations=1, maximum_iterations=count
-        )
-        return totals
+        return repeated(one, count)
+
+    def _steps_in_windows(self, step_of: Any, window_of: Any, batches: Any, count: tf.Tensor) -> Totals:
+        """As `_steps`; as many as can be in windows. Args: window_of: a replica's `_window`."""
+
+        def window(number: tf.Tensor, so_far: Totals) -> tuple[tf.Tensor, Totals]:
+            taken, waits = list[Batch](), list[tf.Tensor]()
+            for _ in range(_TOGETHER):
+                with tf.control_dependencies(waits[-1:]):
+                    batch, waited = next_of(batches)
+                taken.append(self._augmented(batch))
+                waits.append(waited)
+            together = {name: tf.stack([batch[name] for batch in taken]) for name in taken[0]}
+            totals = self._place.strategy.run(window_of, args=(together,))
+            return number + 1, so_far.then(number * _TOGETHER, totals._replace(waited=tf.add_n(waits)))
+
+        whole = count // _TOGETHER
+        totals = repeated(window, whole)
+        with tf.control_dependencies([totals.loss]):
+            rest = self._steps(step_of, batches, count - whole * _TOGETHER)
+        return totals.then(whole * _TOGETHER, rest)
+
+    def _window(self, batches: Batch) -> Totals:
+        """Some steps of the one replica there is. Args: batches: one after the other, along a first axis."""
+
+        def one(step: tf.Tensor, so_far: Totals) -> tuple[tf.Tensor, Totals]:
+            loss, rows = self._step(self._gradient, {name: values[step] for name, values in batches.items()})
+            return step + 1, so_far.plus(step, loss, rows, tf.zeros_like(so_far.waited))
+
+        return repeated(one, tf.constant(_TOGETHER))
 
     def _everywhere(self, step_of: Any, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """One step in every replica. Returns: loss and rows of all, equal in each of them."""
-        if self._augmentation is not None:
-            batch = self._augmentation(batch)  # Here a stream's rows are still together, in any strategy.
         strategy = self._place.strategy
-        sums = strategy.run(step_of, args=(batch,))
+        sums = strategy.run(step_of, args=(self._augmented(batch),))
         loss, rows = (strategy.experimental_local_results(total)[0] for total in sums)
         return loss, rows
+
+    def _augmented(self, batch: Batch) -> Batch:
+        """Where a stream's rows are still together, in any strategy."""
+        return batch if self._augmentation is None else self._augmentation(batch)
 
     def _step(self, gradient: Any, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """One update of one replica, from its part of the worker's batch. Returns: loss and rows of all replicas.

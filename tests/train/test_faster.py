@@ -35,7 +35,16 @@ def test_the_fastest_way_is_taken_after_a_trial_whose_first_calls_dont_count() -
     steps = Faster(ways, sums=lambda values: values)
     for count in range(1, 11):
         steps("batches", count)
-    assert taken == ["slow"] * 4 + ["fast"] * 6
+    assert taken == ["slow", "fast"] * 4 + ["fast"] * 2
+
+
+def test_shorter_calls_are_no_trial() -> None:
+    taken: list[str] = []
+    steps = Faster([_way(name, [1.0] * 9, taken) for name in ("one", "other")], sums=lambda values: values)
+    for count in (16, 16, 3, 16, 3, 3, 16, 16):
+        steps("batches", count)
+    assert taken == ["one", "other", "one", "one", "other", "other", "other", "one"]
+    assert steps.chosen is None
 
 
 def test_all_workers_choose_what_is_fastest_for_all_together() -> None:

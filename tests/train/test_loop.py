@@ -17,7 +17,7 @@ from raykd.errors import InputError
 from raykd.train.checkpoint import Progress, Values, checkpoints_in, load_weights
 from raykd.train.launch import launch
 from raykd.train.loop import _to_end_of_epoch
-from raykd.train.program import Totals
+from raykd.train.totals import Totals
 
 
 def _equal(first: Values, second: Values) -> bool:

@@ -13,7 +13,7 @@ from raykd.train.predict import Predictor, rows_at_once
 
 @pytest.mark.parametrize(
     ("kind", "length", "rows"),
-    [("tokens", 64, 256), ("tokens", 1 << 20, 1), ("features", 784, 1024), ("features", 224 * 224 * 3, 27)],
+    [("tokens", 64, 256), ("tokens", 1 << 20, 1), ("features", 784, 2048), ("features", 224 * 224 * 3, 27)],
 )
 def test_a_batch_of_large_rows_has_few_of_them(kind: str, length: int, rows: int) -> None:
     assert rows_at_once(InputSpec(kind, length, "uint8"), length) == rows
