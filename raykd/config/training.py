@@ -51,8 +51,8 @@ class TrainingConfig(Section):
     jit_compile: bool | Literal["auto"] = Field(
         True,
         description="compile the step with XLA: slower to start, then mostly faster; auto: try all ways in the first "
-        "steps, for features also several steps in one compiled loop, and go on with the fastest (they draw other dropout: "
-        "runs no longer repeat)",
+        "steps, for features also several steps in one compiled loop, and go on with the fastest (they draw other "
+        "dropout: runs no longer repeat)",
     )
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd: without momentum")
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
