@@ -63,7 +63,8 @@ class Console:
             self._line(event, _trial(event))
         elif event["kind"] == "restarted":
             died = "its node was lost" if event.get("lost") else "its lane died"
-            self._line(event, f"{died}; going on from the last checkpoint in a new lane")
+            on = "on other workers" if event.get("workers") else "in a new lane"
+            self._line(event, f"{died}; going on from the last checkpoint {on}")
         elif event["kind"] == "waiting":
             amounts = " and ".join(f"{event[name]:g} {name}" for name in ("CPU", "GPU") if name in event)
             up = f"room for {event['room']} of {event['workers']}" if "workers" in event else "none is up yet"

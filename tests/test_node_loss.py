@@ -1,5 +1,6 @@
 """A cluster whose nodes come and go: from none, and lost in the middle of the work."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -53,6 +54,25 @@ def test_nodes_lost_in_the_middle_change_nothing(tmp_path: Path) -> None:
         output, _ = whole.communicate(timeout=500)
         assert whole.returncode == 0, output
     assert_same_evaluation(tmp_path / "lost", tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_workers_lost_with_their_node_are_no_failure(tmp_path: Path) -> None:
+    settings = ["scaling.workers=1", "scaling.max_failures=0", "distill.recipes=[plain]"]
+    settings += ["teacher_defaults.training.epochs=200", "teacher_defaults.training.patience=200"]
+    with running(tmp_path) as cluster:
+        cluster.add_node()
+        job = _started(cluster, tmp_path, "small", settings)
+        wait_until(_some(tmp_path / "small", "teachers/a/checkpoints/step-*.npz", job), 400, "checkpoint")
+        cluster.kill_node()
+        assert not (tmp_path / "small" / "teachers/a/done.json").exists()
+        cluster.add_node()
+        output, _ = job.communicate(timeout=500)
+        assert job.returncode == 0, output
+    assert "its node was lost; going on from the last checkpoint on other workers" in output
+    history = json.loads((tmp_path / "small" / "teachers/a/history.json").read_text())
+    assert [epoch["epoch"] for epoch in history] == list(range(200))
+    assert not list((tmp_path / "small" / "ray_train").glob("*"))
 
 
 @pytest.mark.slow

@@ -18,7 +18,9 @@ from raykd.artifacts import RunDirectory
 from raykd.config import ScalingConfig
 from raykd.data.shards import read_manifest
 from raykd.errors import InputError
+from raykd.train.checkpoint import checkpoints_in, step_of
 from raykd.train.job import Report, TrainJob
+from raykd.train.nodes import lost_nodes, lost_since
 from raykd.train.strategy import Place, strategy_named, use_own_devices, use_threads
 
 _REPORT_SECONDS = 10.0
@@ -64,11 +66,36 @@ def _in_process(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
 
 
 def _on_workers(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
+    """On a group of workers, and on another where the last of its failures was a node's that is lost.
+
+    Ray counts such a loss as a failure, unless it was announced; on spot machines a long training has many. Another
+    group begins only where this one has made steps, so that a loss that comes of the training itself ends it.
+    """
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # The paths of presets and saved models may be relative.
-    # A name of its own: under an earlier one Ray would take up that training's records.
-    name = f"{job.folder.replace('/', '-')}-{uuid.uuid4().hex[:8]}"
     failure = _Failure(run, f"{job.folder}/failure.json")
     failure.clear()
+    while True:
+        lost, reached = lost_nodes(), _steps_saved(job, run)
+        try:
+            _on_a_group(job, run, report, scaling, failure)
+        except TrainingFailedError:
+            failure.raise_if_any()
+            if _steps_saved(job, run) == reached or not lost_since(lost):
+                raise
+            report({"kind": "restarted", "lost": True, "workers": True})
+        else:
+            failure.raise_if_any()
+            return
+
+
+def _steps_saved(job: TrainJob, run: RunDirectory) -> int:
+    kept = checkpoints_in(run, job.folder)
+    return step_of(kept[-1]) if kept else 0
+
+
+def _on_a_group(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingConfig, failure: "_Failure") -> None:
+    # A name of its own: under an earlier one Ray would take up that training's records.
+    name = f"{job.folder.replace('/', '-')}-{uuid.uuid4().hex[:8]}"
     resources = {"CPU": float(scaling.cpus_per_worker), "GPU": float(scaling.gpus_per_worker)}
     trainer = TensorflowTrainer(
         _Work(job, run, report, scaling, failure).__call__,
@@ -85,11 +112,8 @@ def _on_workers(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
     )
     try:
         trainer.fit()
-    except TrainingFailedError:
-        failure.raise_if_any()
-        raise
-    failure.raise_if_any()
-    run.delete_folder(f"{_RAY_TRAIN}/{name}")
+    finally:
+        run.delete_folder(f"{_RAY_TRAIN}/{name}")
 
 
 @dataclass(frozen=True)

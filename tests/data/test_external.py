@@ -51,14 +51,15 @@ def test_logits_stay_as_they_are_and_one_is_the_log_odds_of_class_1() -> None:
     assert _logits([3.0, -0.5], LOGITS) == [[0.0, 3.0], [0.0, -0.5]]
 
 
-def test_a_column_of_nulls_has_scored_nothing() -> None:
+def test_a_null_is_no_score() -> None:
     assert _logits(pa.chunked_array([pa.nulls(2, pa.float32())])) == [[], []]
+    assert _logits([[1.0, 2.0], None, [0.5, 0.25]], LOGITS) == [[1.0, 2.0], [], [0.5, 0.25]]
+    assert _logits([None, -0.5], LOGITS) == [[], [0.0, -0.5]]
 
 
 @pytest.mark.parametrize(
     ("values", "external", "problem"),
     [
-        ([0.5, None], PROBABILITIES, "row 1: found null, expected a score; fix the row"),
         ([0.5, 0.2, float("nan")], PROBABILITIES, "row 2: found nan, expected probabilities from 0 to 1"),
         ([0.5, 1.5], PROBABILITIES, "row 1: found 1.5, expected probabilities from 0 to 1; fix the row or set kind"),
         ([[0.5, 0.5], [-0.1, 1.1]], PROBABILITIES, "row 1: found -0.1, 1.1, expected probabilities from 0 to 1"),
@@ -195,7 +196,7 @@ def test_training_files_need_the_column_and_test_files_the_label(scored: Path, r
     [
         ("test", 10, {"label": pa.array([0, None] * 5)}, "5 of 10 rows of the test split have no label (first"),
         ("validation", 12, {"label": pa.array([None] * 12)}, "12 of 12 rows of the validation split have no label"),
-        ("train", 20, {"p": pa.array([0.5] * 16 + [None] * 4)}, "web has no score for 4 of 20 rows of the train split"),
+        ("train", 20, {"p": pa.array([0.5, None] * 10)}, "web has no score for 10 of 20 rows of the train split"),
         ("validation", 20, {"p": pa.array([0.5] * 16 + [None] * 4)}, "4 of 20 rows of the validation split"),
         ("unlabelled", 20, {"p": pa.array([0.5] * 16 + [None] * 4)}, "4 of 20 rows of the unlabelled split"),
         ("test", 10, {"label": np.arange(10)}, "label 2, but there are 2 classes (0-1) in data.columns.external"),

@@ -1,0 +1,23 @@
+"""Nodes of the cluster that are lost while a training runs on them."""
+
+import time
+from collections.abc import Set
+
+import ray
+
+_NOTICE_SECONDS = 30.0  # in which Ray finds out that a node is gone; what it did on it may fail before
+
+
+def lost_nodes() -> Set[str]:
+    """Ids of the nodes that the connected cluster has lost so far."""
+    return {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
+
+
+def lost_since(before: Set[str]) -> bool:
+    """Whether the cluster has lost a node since `lost_nodes` gave `before`; waits until Ray would have noticed."""
+    deadline = time.monotonic() + _NOTICE_SECONDS
+    while lost_nodes() <= before:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(1.0)
+    return True
