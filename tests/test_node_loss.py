@@ -15,8 +15,10 @@ SETTINGS = ["data.shard_rows=4", "scaling.lanes=1", "sweep.enabled=true", "sweep
 SETTINGS += ["sweep.scheduler=none"]
 
 
-def _started(cluster: Cluster, storage: Path, name: str, settings: Sequence[str]) -> "subprocess.Popen[str]":
-    command = [RAYKD, "run", str(SMALL), "--storage-path", str(storage), "--name", name]
+def _started(
+    cluster: Cluster, storage: Path, name: str, settings: Sequence[str], part: str = "run"
+) -> "subprocess.Popen[str]":
+    command = [RAYKD, part, str(SMALL), "--storage-path", str(storage), "--name", name]
     command += ["--address", f"127.0.0.1:{cluster.port}"]
     command += [part for setting in settings for part in ("--set", setting)]
     return subprocess.Popen(
@@ -58,11 +60,11 @@ def test_nodes_lost_in_the_middle_change_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_workers_lost_with_their_node_are_no_failure(tmp_path: Path) -> None:
-    settings = ["scaling.workers=1", "scaling.max_failures=0", "distill.recipes=[plain]"]
+    settings = ["scaling.workers=1", "scaling.max_failures=0"]
     settings += ["teacher_defaults.training.epochs=200", "teacher_defaults.training.patience=200"]
     with running(tmp_path) as cluster:
         cluster.add_node()
-        job = _started(cluster, tmp_path, "small", settings)
+        job = _started(cluster, tmp_path, "small", settings, "teachers")
         wait_until(_some(tmp_path / "small", "teachers/a/checkpoints/step-*.npz", job), 400, "checkpoint")
         cluster.kill_node()
         assert not (tmp_path / "small" / "teachers/a/done.json").exists()
