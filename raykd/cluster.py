@@ -29,8 +29,8 @@ _IN_KUBERAY = "RAY_USAGE_STATS_KUBERAY_IN_USE"  # what KubeRay sets in the conta
 _LOCAL_SETTINGS = {
     "include_dashboard": False,
     "object_store_memory": 1 << 30,  # bytes; it spills to disk beyond
-    # A worker process takes seconds to start: one that read for a training waits for the next.
-    "_system_config": {"idle_worker_killing_time_threshold_ms": 600_000},
+    # A worker process takes seconds to start: one that read for a training waits a while for the next.
+    "_system_config": {"idle_worker_killing_time_threshold_ms": 60_000},
 }
 
 

@@ -1,5 +1,6 @@
 """Steps in windows are the same steps, one after the other."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,10 @@ import tensorflow as tf
 from small import IMITATION, INPUTS, small_job, write_teacher
 
 from raykd.artifacts import RunDirectory
-from raykd.config import TrainingConfig
+from raykd.config import CustomModelConfig, TrainingConfig
 from raykd.models.build import drawn
 from raykd.train.checkpoint import Values, values_of
-from raykd.train.job import HiddenLoss, TrainJob
+from raykd.train.job import TrainJob
 from raykd.train.program import Program
 from raykd.train.strategy import Place, strategy_named
 from raykd.train.totals import Totals
@@ -24,8 +25,31 @@ def _job(**changes: Any) -> TrainJob:
     return small_job("one", training=training, **changes)
 
 
-def _program(job: TrainJob) -> Program:
-    return Program(job, Place(strategy_named("one_device")))
+@dataclass(frozen=True)
+class _Ways:
+    """A training's program, and its steps one by one and in windows."""
+
+    job: TrainJob
+    program: Program
+    singly: Any
+    in_windows: Any
+
+    def take(self, steps: Any, batches: Any, run: RunDirectory | None = None) -> tuple[Totals, Values]:
+        self.program.start(self.job, _STEPS, values_of(drawn(self.job.model, self.job.seed).variables))
+        if self.program.imitation is not None and run is not None:
+            self.program.imitation.start(self.job, run)
+        totals = steps(batches, tf.constant(_STEPS))
+        return totals, values_of([*self.program.variables, *self.program.optimizer.variables])
+
+
+def _ways(job: TrainJob) -> _Ways:
+    program = Program(job, Place(strategy_named("one_device")))
+    return _Ways(job, program, program.singly(True), program.in_windows())
+
+
+@pytest.fixture(scope="module")
+def ways() -> _Ways:
+    return _ways(_job())
 
 
 def _batches(wild: int | None = None) -> Any:
@@ -40,21 +64,9 @@ def _batches(wild: int | None = None) -> Any:
     return iter(tf.data.Dataset.from_tensor_slices({"inputs": inputs, "label": labels, "weight": weights}))
 
 
-def _taken(program: Program, job: TrainJob, run: RunDirectory, steps: Any, batches: Any) -> tuple[Totals, Values]:
-    program.start(job, _STEPS, values_of(drawn(job.model, job.seed).variables))
-    if program.imitation is not None:
-        program.imitation.start(job, run)
-    totals = steps(batches, tf.constant(_STEPS))
-    return totals, values_of([*program.variables, *program.optimizer.variables])
-
-
-@pytest.mark.parametrize("hidden", [None, IMITATION], ids=["plain", "imitating"])
-def test_windows_take_the_same_steps(run_directory: RunDirectory, hidden: HiddenLoss | None) -> None:
-    write_teacher(run_directory)
-    job = _job(hidden=hidden)
-    program = _program(job)
-    totals, values = _taken(program, job, run_directory, program.singly(True), _batches())
-    found, found_values = _taken(program, job, run_directory, program.in_windows(), _batches())
+def _assert_same_steps(ways: _Ways, run: RunDirectory | None = None) -> None:
+    totals, values = ways.take(ways.singly, _batches(), run)
+    found, found_values = ways.take(ways.in_windows, _batches(), run)
     assert float(found.rows) == float(totals.rows) == _STEPS * _ROWS - 11
     assert float(found.loss) == pytest.approx(float(totals.loss), rel=1e-5)
     assert int(found.bad) == int(totals.bad) == -1
@@ -63,10 +75,20 @@ def test_windows_take_the_same_steps(run_directory: RunDirectory, hidden: Hidden
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5)
 
 
-def test_the_first_wild_step_is_told(run_directory: RunDirectory) -> None:
+def test_windows_take_the_same_steps(ways: _Ways) -> None:
+    _assert_same_steps(ways)
+
+
+@pytest.mark.slow
+def test_windows_update_averages_and_projections_too(run_directory: RunDirectory) -> None:
+    write_teacher(run_directory)
+    _assert_same_steps(_ways(_job(hidden=IMITATION)), run_directory)
     job = _job()
-    program = _program(job)
-    steps = program.in_windows()
+    normalised = replace(job.model, config=CustomModelConfig(type="bodies:batch_normalised"))
+    _assert_same_steps(_ways(replace(job, model=normalised)))
+
+
+def test_the_first_wild_step_is_told(ways: _Ways) -> None:
     for wild in (0, 7, 8, 17):
-        found, _ = _taken(program, job, run_directory, steps, _batches(wild))
+        found, _ = ways.take(ways.in_windows, _batches(wild))
         assert int(found.bad) == wild
