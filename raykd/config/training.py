@@ -55,14 +55,26 @@ class TrainingConfig(Section):
         "dropout: runs no longer repeat)",
     )
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd: without momentum")
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
-        "float32", description="of activations; weights stay float32; mixed_float16 scales the loss"
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16", "auto"] = Field(
+        "float32",
+        description="of activations; weights stay float32; mixed_float16 scales the loss; auto: try float32 and "
+        "mixed_bfloat16 in the first steps and go on with the faster (runs no longer repeat)",
     )
     accumulate: int = Field(1, ge=1, description="parts that a batch is cut into, to need less memory; one update")
     checkpoint_steps: int | None = Field(None, ge=1, description="steps between checkpoints; default: one per epoch")
     keep_checkpoints: int = Field(1, ge=1, description="checkpoints kept while training, the newest")
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
     seed: int | None = Field(None, ge=0, description="weights, dropout and row order; default: derived from `seed`")
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Keras's dtype policies that a step may compute in."""
+        return ("float32", "mixed_bfloat16") if self.precision == "auto" else (self.precision,)
+
+    @property
+    def own_precision(self) -> str:
+        """The dtype policy that a model is built in: the last of `precisions`, which the others can be traced from."""
+        return self.precisions[-1]
 
 
 class TeacherConfig(Section):

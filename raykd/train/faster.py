@@ -21,7 +21,7 @@ class Faster:
     """
 
     def __init__(self, ways: Sequence[Steps], sums: Callable[[Any], Any]) -> None:
-        self._ways = ways
+        self.ways = ways
         self._sums = sums
         self._seconds: list[list[float]] = [[] for _ in ways]
         self._usual = 0
@@ -30,11 +30,11 @@ class Faster:
     def __call__(self, batches: Any, count: Any) -> Any:
         """Take so many steps."""
         if self.chosen is not None:
-            return self._ways[self.chosen](batches, count)
+            return self.ways[self.chosen](batches, count)
         self._usual = max(self._usual, int(count))
-        way = min(range(len(self._ways)), key=lambda way: len(self._seconds[way]))
+        way = min(range(len(self.ways)), key=lambda way: len(self._seconds[way]))
         begun = time.perf_counter()
-        totals = self._ways[way](batches, count)
+        totals = self.ways[way](batches, count)
         waited = float(totals.waited)  # Also waits for the steps to end.
         if int(count) < self._usual:  # An epoch's end: its fewer steps cost more each, or are compiled on their own.
             return totals

@@ -7,6 +7,7 @@ Axes: B batch of a replica, A of all replicas, K heads, N teachers, C classes.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ import tensorflow as tf
 from raykd.artifacts import fingerprint
 from raykd.models.build import build
 from raykd.models.hidden import Hidden
+from raykd.models.precision import computing_in
 from raykd.train.batches import spread, trimmed
 from raykd.train.checkpoint import Values, assign, values_of
 from raykd.train.faster import Faster, Steps
@@ -37,6 +39,7 @@ class Program:
         training = job.training
         self._batch_size = training.batch_size // place.updates_per_step
         self._accumulate = training.accumulate
+        self._built_in = training.own_precision
         self._objective = job.objective
         self._classes = job.model.classes
         self._augmentation = job.augmentation
@@ -45,7 +48,7 @@ class Program:
         self._gathers = job.objective.needs_batch and bool(job.logits) and not self._alone
         compiled = bool(training.jit_compile) and place.compiles
         with place.strategy.scope():
-            self.model = build(job.model, 0, training.precision)
+            self.model = build(job.model, 0, training.own_precision)
             self._rate = WarmupCosine()
             self._alpha, self._temperature = (tf.Variable(1.0, trainable=False) for _ in range(2))
             self.imitation = None if job.hidden is None else Imitation(job, self.model)
@@ -55,12 +58,16 @@ class Program:
         self.variables: list[Any] = [*self.model.variables, *beside]  # A checkpoint holds them all.
         self._fresh_optimizer = values_of(self.optimizer.variables)
         self._compiled_update = _compiled(self._update, compiled and (self._alone or in_a_row(self.optimizer)))
-        self.steps = self.singly(compiled)
-        if compiled and training.jit_compile == "auto":
-            ways = [self.singly(False), self.steps]
-            if self._alone and job.model.inputs.kind == "features":  # Tokens have a width of their own in each batch.
-                ways.append(self.in_windows())
-            self.steps = Faster(ways, place.sum_over_workers)
+        both = compiled and training.jit_compile == "auto"
+        tried = both or (training.precision == "auto" and place.compiles)
+        ways = [
+            self.singly(way, precision)
+            for precision in training.precisions[: None if tried else 1]
+            for way in ((False, True) if both else (compiled,))
+        ]
+        if both and self._alone and job.model.inputs.kind == "features":  # Tokens have widths of their own by batch.
+            ways += [self.in_windows(precision) for precision in training.precisions]
+        self.steps = Faster(ways, place.sum_over_workers) if len(ways) > 1 else ways[0]
 
     def start(self, job: TrainJob, updates: int, weights: Values) -> None:
         """Set weights, optimizer and the job's own numbers as at the beginning of a training."""
@@ -73,18 +80,18 @@ class Program:
         self._alpha.assign(job.alpha)
         self._temperature.assign(job.temperature)
 
-    def singly(self, compiled: bool) -> Steps:
-        """Steps whose gradient XLA compiles, or doesn't."""
+    def singly(self, compiled: bool, precision: str) -> Steps:
+        """Steps whose gradient XLA compiles, or doesn't. Args: precision: a dtype policy to compute in."""
         # Neither a sum over replicas nor the fetching of their rows can be compiled: what is before and after can.
-        gradient = _compiled(self._gradient, compiled and not self._gathers)
+        gradient = _compiled(partial(self._gradient, precision), compiled and not self._gathers)
         step = _compiled(partial(self._step, gradient), compiled and self._alone)
         steps: Steps = tf.function(partial(self._steps, step), autograph=False)
         return steps
 
-    def in_windows(self) -> Steps:
+    def in_windows(self, precision: str) -> Steps:
         """Steps that XLA compiles as a loop of some: to start each of them can take longer than a small step itself."""
-        single = _compiled(partial(self._step, self._gradient), True)
-        window = _compiled(self._window, True)
+        one = partial(self._step, partial(self._gradient, precision))
+        single, window = _compiled(one, True), _compiled(partial(self._window, one), True)
         steps: Steps = tf.function(partial(self._steps_in_windows, single, window), autograph=False)
         return steps
 
@@ -118,11 +125,14 @@ class Program:
             rest = self._steps(step_of, batches, count - whole * _TOGETHER)
         return totals.then(whole * _TOGETHER, rest)
 
-    def _window(self, batches: Batch) -> Totals:
-        """Some steps of the one replica there is. Args: batches: one after the other, along a first axis."""
+    def _window(self, step_of: Any, batches: Batch) -> Totals:
+        """Some steps of the one replica there is.
+
+        Args: step_of: its step; batches: one after the other, along a first axis.
+        """
 
         def one(step: tf.Tensor, so_far: Totals) -> tuple[tf.Tensor, Totals]:
-            loss, rows = self._step(self._gradient, {name: values[step] for name, values in batches.items()})
+            loss, rows = step_of({name: values[step] for name, values in batches.items()})
             return step + 1, so_far.plus(step, loss, rows, tf.zeros_like(so_far.waited))
 
         return repeated(one, tf.constant(_TOGETHER))
@@ -157,20 +167,22 @@ class Program:
         update(self.optimizer, sums[:-2], self._trained, own)
         return sums[-2], sums[-1]
 
-    def _gradient(self, batch: Batch) -> tf.Tensor:
+    def _gradient(self, precision: str, batch: Batch) -> tf.Tensor:
         """This replica's part of the gradient, then summed loss and rows, as one vector: one sum over the replicas."""
-        sums = self._gradient_of(_part(batch, 0, self._accumulate))
+        sums = self._gradient_of(precision, _part(batch, 0, self._accumulate))
         for part in range(1, self._accumulate):
             # One part after the other: side by side they would need as much memory as the whole.
             with tf.control_dependencies([sums]):
-                sums += self._gradient_of(_part(batch, part, self._accumulate))
+                sums += self._gradient_of(precision, _part(batch, part, self._accumulate))
         return sums
 
-    def _gradient_of(self, batch: Batch) -> tf.Tensor:
+    def _gradient_of(self, precision: str, batch: Batch) -> tf.Tensor:
         sources = [variable.value for variable in self._trained]
         targets = [] if self.imitation is None else self.imitation.targets(batch["inputs"])
         with tf.GradientTape() as tape:
-            logits_BKC, hidden = self._forward(batch["inputs"])
+            built = precision == self._built_in
+            with nullcontext() if built else computing_in(self.model, precision):
+                logits_BKC, hidden = self._forward(batch["inputs"])
             teachers_BNC = spread(batch["teacher_logits"], self._classes) if "teacher_logits" in batch else None
             loss_B = self._loss(batch["label"], logits_BKC, teachers_BNC, batch["weight"])
             if "partner_label" in batch:

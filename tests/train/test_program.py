@@ -12,7 +12,8 @@ from raykd.artifacts import RunDirectory
 from raykd.config import CustomModelConfig, TrainingConfig
 from raykd.models.build import drawn
 from raykd.train.checkpoint import Values, values_of
-from raykd.train.job import TrainJob
+from raykd.train.faster import Faster
+from raykd.train.job import HiddenLoss, TrainJob
 from raykd.train.program import Program
 from raykd.train.strategy import Place, strategy_named
 from raykd.train.totals import Totals
@@ -43,8 +44,12 @@ class _Ways:
 
 
 def _ways(job: TrainJob) -> _Ways:
-    program = Program(job, Place(strategy_named("one_device")))
-    return _Ways(job, program, program.singly(True), program.in_windows())
+    program = Program(job, _place())
+    return _Ways(job, program, program.singly(True, "float32"), program.in_windows("float32"))
+
+
+def _place() -> Place:
+    return Place(strategy_named("one_device"))
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,25 @@ def _assert_same_steps(ways: _Ways, run: RunDirectory | None = None) -> None:
 
 def test_windows_take_the_same_steps(ways: _Ways) -> None:
     _assert_same_steps(ways)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hidden", [None, IMITATION], ids=["plain", "imitating"])
+def test_every_way_in_every_precision_takes_nearly_the_same_steps(
+    run_directory: RunDirectory, hidden: HiddenLoss | None
+) -> None:
+    write_teacher(run_directory)
+    job = _job(hidden=hidden)
+    without_dropout = replace(job.model, config=job.model.config.model_copy(update={"dropout": 0.0}))
+    both = job.training.model_copy(update={"precision": "auto"})
+    ways = _ways(replace(job, model=without_dropout, training=both))
+    assert isinstance(ways.program.steps, Faster)
+    losses = [float(ways.take(steps, _batches(), run_directory)[0].loss) for steps in ways.program.steps.ways]
+    kernels, compiled, low, low_compiled, windows, low_windows = losses
+    assert [compiled, windows] == pytest.approx([kernels] * 2, rel=1e-5)
+    assert [low_compiled, low_windows] == pytest.approx([low] * 2, rel=0.01)
+    assert low == pytest.approx(kernels, rel=0.01)
+    assert low != pytest.approx(kernels, rel=1e-5)
 
 
 @pytest.mark.slow
