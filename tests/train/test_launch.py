@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,12 @@ def test_run_killed_at_a_random_step_resumes_to_the_same_weights(
 
 
 @pytest.mark.slow
-def test_as_many_workers_as_there_is_room_for(local_ray: None, run_directory: RunDirectory, manifest: Manifest) -> None:
-    launch(small_job("elastic"), run_directory, ignore, ScalingConfig(workers=(1, 2)))
-    assert max(epoch["validation_accuracy"] for epoch in run_directory.read_json("elastic/history.json")) > 0.85
+def test_as_many_workers_as_there_is_room_for_agree_on_one_way(
+    local_ray: None, run_directory: RunDirectory, manifest: Manifest
+) -> None:
+    job = small_job("elastic", keep_best=False)
+    tried = job.training.model_copy(update={"jit_compile": "auto", "precision": "auto", "epochs": 12})
+    launch(replace(job, training=tried), run_directory, ignore, ScalingConfig(workers=(1, 2)))
+    history = run_directory.read_json("elastic/history.json")
+    assert len(history) == 12
+    assert max(epoch["validation_accuracy"] for epoch in history) > 0.85
