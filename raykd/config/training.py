@@ -58,7 +58,8 @@ class TrainingConfig(Section):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16", "auto"] = Field(
         "float32",
         description="of activations; weights stay float32; mixed_float16 scales the loss; auto: try float32 and "
-        "mixed_bfloat16 in the first steps and go on with the faster (runs no longer repeat)",
+        "mixed_bfloat16 in the first steps and go on with the faster (runs no longer repeat); float32 on parameter "
+        "servers and with distill.hidden",
     )
     accumulate: int = Field(1, ge=1, description="parts that a batch is cut into, to need less memory; one update")
     checkpoint_steps: int | None = Field(None, ge=1, description="steps between checkpoints; default: one per epoch")
@@ -68,13 +69,8 @@ class TrainingConfig(Section):
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """Keras's dtype policies that a step may compute in."""
+        """Keras's dtype policies that a step may compute in; the model is built in the first."""
         return ("float32", "mixed_bfloat16") if self.precision == "auto" else (self.precision,)
-
-    @property
-    def own_precision(self) -> str:
-        """The dtype policy that a model is built in: the last of `precisions`, which the others can be traced from."""
-        return self.precisions[-1]
 
 
 class TeacherConfig(Section):

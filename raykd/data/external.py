@@ -45,37 +45,38 @@ def logits_of(column: pa.ChunkedArray, external: ExternalColumn, where: str) -> 
     Args: column: one number per row, p = probability of class 1 (or its log-odds), or a list of a number per class;
     where: named in errors, followed by the row.
     Returns: a list float16[C] per row, log(clip(p, 1e-6, 1)) or the logits as they are; for a single number the two
-    classes' [log(1 - p), log p], or [0, log-odds]; an empty list where the column is null.
-    Raises: InputError for another type, a NaN, numbers out of range, or lists of several lengths.
+    classes' [log(1 - p), log p], or [0, log-odds]; empty lists where the whole column is null.
+    Raises: InputError for another type, a null or NaN, numbers out of range, or lists of several lengths.
     """
     if column.null_count == len(column):
         return unscored(len(column))
     where = f"{where}, column {external.column}"
-    if not is_numeric(column.type):
+    if column.null_count < len(column) and not is_numeric(column.type):
         raise InputError(f"{where}: found {column.type}, expected numbers or lists of numbers; convert the column")
     if (wrong := next(wrong_rows(column, external), None)) is not None:
         raise InputError(f"{where}, row {wrong[0]}: {wrong[1]}")
-    values_BC = _numbers(column.drop_null().combine_chunks())
+    values_BC = _numbers(column.combine_chunks())
     single = values_BC.shape[1] == 1
     if external.kind == "logits":
         logits_BC = np.hstack([np.zeros_like(values_BC), values_BC]) if single else values_BC
     else:
         probabilities_BC = np.hstack([1.0 - values_BC, values_BC]) if single else values_BC
         logits_BC = np.log(np.clip(probabilities_BC, _SMALLEST, 1.0))
-    widths_B = column.is_valid().to_numpy() * logits_BC.shape[1]
-    offsets = np.concatenate([[0], np.cumsum(widths_B)]).astype(np.int32)
+    offsets = np.arange(len(logits_BC) + 1, dtype=np.int32) * logits_BC.shape[1]
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(logits_BC.astype(np.float16).ravel()))
 
 
 def wrong_rows(column: pa.ChunkedArray, external: ExternalColumn) -> Iterator[tuple[int, str]]:
-    """Rows whose score can't be used, and why: a NaN, numbers out of range, another length than most have.
+    """Rows whose score can't be used, and why: a null or NaN, numbers out of range, another length than most have.
 
-    Args: column: numbers, or lists of them, or null where the teacher has not scored a row.
+    Args: column: numbers, or lists of them; a column of nulls alone has scored nothing, and nothing is wrong with it.
     """
     values = column.combine_chunks()
     if values.null_count == len(values):
         return
     given_B = values.is_valid().to_numpy(zero_copy_only=False)
+    for row in np.flatnonzero(~given_B).tolist():
+        yield row, "found null, expected a score; fix the row"
     rows, values = np.flatnonzero(given_B), values.filter(pa.array(given_B))
     if is_list(values.type):
         lengths_B = pc.list_value_length(values).to_numpy(zero_copy_only=False)
@@ -85,6 +86,8 @@ def wrong_rows(column: pa.ChunkedArray, external: ExternalColumn) -> Iterator[tu
             expected = f"{max(usual, 2)}, one per class"
             yield int(rows[place]), f"found {lengths_B[place]} numbers, expected {expected}; fix the row"
         rows, values = rows[full_B], values.filter(pa.array(full_B))
+        if not len(values):
+            return
         whole_B = ~values.flatten().is_null().to_numpy(zero_copy_only=False).reshape(len(values), -1).any(axis=1)
         for place in np.flatnonzero(~whole_B).tolist():
             yield int(rows[place]), "found null, expected numbers; fix the row"

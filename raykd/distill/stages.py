@@ -18,7 +18,7 @@ from raykd.losses import Objective
 from raykd.models.build import ModelSpec, build
 from raykd.train.checkpoint import load_weights, save_weights, values_of
 from raykd.train.job import Blocks, HiddenLoss, Report, Trained, TrainJob
-from raykd.train.launch import launch
+from raykd.train.launch import launch, launch_all
 from raykd.train.strategy import Place, strategy_named
 from raykd.train.validation import Validation
 from raykd.transfer import blocks_of
@@ -222,8 +222,7 @@ def train_student(config: Config, student: Student, run: RunDirectory, report: R
     """Train a student through its stages; a finished stage is not repeated. Returns: as `train_teacher`."""
     begun = time.perf_counter()
     jobs = student_jobs(config, student, read_manifest(run), run, starting_teacher(config, student, run))
-    for job in jobs:
-        launch(job, run, report, config.scaling)
+    launch_all(jobs, run, report, config.scaling)
     save_weights(run, student.folder, load_weights(run, jobs[-1].folder))
     return {"seconds": time.perf_counter() - begun, **summary(run, [job.folder for job in jobs])}
 

@@ -100,6 +100,12 @@ def step_of(path: str) -> int:
     return int(path.rpartition("step-")[2].removesuffix(".npz"))
 
 
+def reached(run: RunDirectory, folder: str) -> int:
+    """The step of a training's newest checkpoint; 0 where there is none yet, -1 where it is finished and needs none."""
+    kept = checkpoints_in(run, folder)
+    return step_of(kept[-1]) if kept else -int(run.exists(f"{folder}/{WEIGHTS}"))
+
+
 def load_checkpoint(run: RunDirectory, folder: str, step: int) -> Checkpoint:
     """What `save_checkpoint` wrote after so many steps. Raises: FileNotFoundError, InputError for a damaged file."""
     lists, progress = _unpack(run, checkpoint_path(folder, step), "model", "optimizer", "best")

@@ -36,7 +36,7 @@ class Imitation:
         self._loss = job.hidden.loss
         relates = self._loss == "attention_relation"
         self._student = HiddenStates(student, attention=relates)
-        self._models = [build(teacher.model, 0, job.training.own_precision) for teacher in job.hidden.teachers]
+        self._models = [build(teacher.model, 0, job.training.precisions[0]) for teacher in job.hidden.teachers]
         self._teachers = [HiddenStates(model, attention=relates) for model in self._models]
         width = self._student.width
         self._projections = [

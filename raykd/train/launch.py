@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from raykd.artifacts import RunDirectory
 from raykd.config import ScalingConfig
 from raykd.data.shards import read_manifest
 from raykd.errors import InputError
-from raykd.train.checkpoint import checkpoints_in, step_of
+from raykd.train.checkpoint import reached
 from raykd.train.job import Report, TrainJob
 from raykd.train.nodes import lost_nodes, lost_since
 from raykd.train.strategy import Place, strategy_named, use_own_devices, use_threads
@@ -33,17 +34,23 @@ def launch(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingCon
 
     Raises: what `train` raises; ray.train.TrainingFailedError when workers keep dying.
     """
+    launch_all([job], run, report, scaling)
+
+
+def launch_all(jobs: Sequence[TrainJob], run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
+    """As `launch`, for trainings one after the other: on workers all by one group, which starts and compiles once."""
     if scaling.strategy == "parameter_server":
         from raykd.train.parameter_server import train_on_parameter_servers
 
-        train_on_parameter_servers(job, run, report, scaling)
+        for job in jobs:
+            train_on_parameter_servers(job, run, report, scaling)
     elif scaling.most_workers:
-        _on_workers(job, run, report, scaling)
+        _on_workers(jobs, run, report, scaling)
     else:
-        _in_process(job, run, report, scaling)
+        _in_process(jobs, run, report, scaling)
 
 
-def _in_process(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
+def _in_process(jobs: Sequence[TrainJob], run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
     """TensorflowTrainer with no workers, which costs no start-up.
 
     Checkpoints are raykd's own, since Ray's local mode keeps its own in memory only.
@@ -54,51 +61,61 @@ def _in_process(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
     alone = here if scaling.strategy == "multi_worker_mirrored" else scaling.strategy
 
     def train_loop(_: dict[str, Any]) -> None:
-        train(job, run, read_manifest(run), Place(strategy_named(alone), profiles=scaling.profile), report)
+        place = Place(strategy_named(alone), profiles=scaling.profile)
+        for job in jobs:
+            train(job, run, read_manifest(run), place, report)
 
     trainer = TensorflowTrainer(
         train_loop,
         train_loop_config={},
         scaling_config=ray.train.ScalingConfig(num_workers=0),
-        run_config=RunConfig(name=job.folder.replace("/", "-")),
+        run_config=RunConfig(name=jobs[0].folder.replace("/", "-")),
     )
     trainer.fit()
 
 
-def _on_workers(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
-    """On a group of workers, and on another where the last of its failures was a node's that is lost.
+def _on_workers(jobs: Sequence[TrainJob], run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
+    """On a group of workers, and on another where it failed for the last time and a node has been lost meanwhile.
 
     Ray counts such a loss as a failure, unless it was announced; on spot machines a long training has many. Another
     group begins only where this one has made steps, so that a loss that comes of the training itself ends it.
     """
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # The paths of presets and saved models may be relative.
-    failure = _Failure(run, f"{job.folder}/failure.json")
+    failure = _Failure(run, f"{jobs[0].folder}/failure.json")
     failure.clear()
     while True:
-        lost, reached = lost_nodes(), _steps_saved(job, run)
+        lost, before = lost_nodes(), _reached(jobs, run)
+        # A name of its own: under an earlier one Ray would take up that training's records.
+        name = f"{jobs[0].folder.replace('/', '-')}-{uuid.uuid4().hex[:8]}"
         try:
-            _on_a_group(job, run, report, scaling, failure)
+            _group(name, jobs, run, report, scaling, failure).fit()
         except TrainingFailedError:
             failure.raise_if_any()
-            if _steps_saved(job, run) == reached or not lost_since(lost):
+            if _reached(jobs, run) == before or not lost_since(lost):
                 raise
+            run.delete_folder(f"{_RAY_TRAIN}/{name}")
             report({"kind": "restarted", "lost": True, "workers": True})
         else:
             failure.raise_if_any()
+            run.delete_folder(f"{_RAY_TRAIN}/{name}")
             return
 
 
-def _steps_saved(job: TrainJob, run: RunDirectory) -> int:
-    kept = checkpoints_in(run, job.folder)
-    return step_of(kept[-1]) if kept else 0
+def _reached(jobs: Sequence[TrainJob], run: RunDirectory) -> list[int]:
+    return [reached(run, job.folder) for job in jobs]
 
 
-def _on_a_group(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingConfig, failure: "_Failure") -> None:
-    # A name of its own: under an earlier one Ray would take up that training's records.
-    name = f"{job.folder.replace('/', '-')}-{uuid.uuid4().hex[:8]}"
+def _group(
+    name: str,
+    jobs: Sequence[TrainJob],
+    run: RunDirectory,
+    report: Report,
+    scaling: ScalingConfig,
+    failure: "_Failure",
+) -> TensorflowTrainer:
     resources = {"CPU": float(scaling.cpus_per_worker), "GPU": float(scaling.gpus_per_worker)}
-    trainer = TensorflowTrainer(
-        _Work(job, run, report, scaling, failure).__call__,
+    return TensorflowTrainer(
+        _Work(jobs, run, report, scaling, failure).__call__,
         scaling_config=ray.train.ScalingConfig(
             num_workers=scaling.workers, use_gpu=scaling.gpus_per_worker > 0, resources_per_worker=resources
         ),
@@ -110,10 +127,6 @@ def _on_a_group(job: TrainJob, run: RunDirectory, report: Report, scaling: Scali
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
-    try:
-        trainer.fit()
-    finally:
-        run.delete_folder(f"{_RAY_TRAIN}/{name}")
 
 
 @dataclass(frozen=True)
@@ -142,7 +155,7 @@ class _Failure:
 class _Work:
     """What each worker does."""
 
-    job: TrainJob
+    jobs: Sequence[TrainJob]
     run: RunDirectory
     report: Report
     scaling: ScalingConfig
@@ -162,7 +175,8 @@ class _Work:
         place = replace(place, published=_Publisher(self.run, place))
         report = self.report if rank == 0 else _no_report
         try:
-            train(self.job, self.run, read_manifest(self.run), place, report)
+            for job in self.jobs:
+                train(job, self.run, read_manifest(self.run), place, report)
         except FloatingPointError as error:
             self.failure.tell(error)  # All workers have seen it: they end together, and none is started again.
         except InputError as error:

@@ -88,7 +88,7 @@ def train(
         assign(program.optimizer.variables, saved.optimizer, job.folder)
         progress, best = saved.progress, saved.best
     validation = Validation(job, run, manifest, place)
-    take_steps = profile.watched(take_steps)
+    take_steps = profile.watched(take_steps, lambda: program.settled)
     with ScalarLog(run, job.folder, writes=place.writes) as log:
         while not _finished(job, progress):
             for _ in _to_end_of_epoch(job, run, take_steps, progress, epoch_steps, report):

@@ -23,8 +23,10 @@ from raykd.config import ScalingConfig
 from raykd.data.shards import Manifest, read_manifest
 from raykd.errors import InputError
 from raykd.train.batches import batches_of, signature
+from raykd.train.checkpoint import reached
 from raykd.train.job import Report, TrainJob
 from raykd.train.loop import TakeSteps, train
+from raykd.train.nodes import lost_nodes, lost_since
 from raykd.train.program import Program
 from raykd.train.strategy import Place, use_own_devices, use_threads
 from raykd.train.totals import Totals
@@ -150,16 +152,23 @@ def _sum(calls: dict[int, Totals], workers: int) -> Totals:
 def train_on_parameter_servers(job: TrainJob, run: RunDirectory, report: Report, scaling: ScalingConfig) -> None:
     """Start the actors, train, and end them; again from the last checkpoint when one of them dies.
 
+    As on workers of Ray Train, a node's loss is no last failure where steps were made since the actors started.
     Raises: what `raykd.train.loop.train` raises; RuntimeError when actors keep dying.
     """
-    for left in range(scaling.max_failures, -1, -1):
+    left = scaling.max_failures
+    while True:
+        lost, before = lost_nodes(), reached(run, job.folder)
         try:
             with _actors(scaling) as (coordinator, servers):
                 _train(coordinator, servers, job, run, report)
             return
         except RayActorError as error:
-            if not left:
-                raise RuntimeError(f"{job.folder}: its parameter servers or workers keep dying: {error}") from error
+            left -= 1
+            if left < 0:
+                if reached(run, job.folder) == before or not lost_since(lost):
+                    raise RuntimeError(f"{job.folder}: its parameter servers or workers keep dying: {error}") from error
+                left = scaling.max_failures
+                report({"kind": "restarted", "lost": True, "workers": True})
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import tensorflow as tf
 from raykd.artifacts import PROFILE, RunDirectory
 from raykd.train.totals import Totals
 
-_TRACED_CALLS = 4  # after the first, which traces and compiles
+_TRACED_CALLS = 4  # after the first, which traces and compiles, and those that try ways to take steps
 _OPERATIONS = 12
 _NODE = re.compile(r"[^:]+:([^: ]+)")  # of a graph: its path and its kind
 _NUMBER = re.compile(r"(\.\d+|_\d+)+$")
@@ -46,7 +46,7 @@ class Profile:
         self._wanted = wanted
         self._begun = time.perf_counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._calls = 0
+        self._calls = self._warm_calls = 0
         self._traced_steps = 0
         self._local: tempfile.TemporaryDirectory[str] | None = None
         self._operations: list[Facts] = []
@@ -58,25 +58,30 @@ class Profile:
         yield
         self._seconds[activity] += time.perf_counter() - begun
 
-    def watched(self, take_steps: TakeSteps) -> TakeSteps:
-        """The same, with its calls timed and some of them traced."""
+    def watched(self, take_steps: TakeSteps, settled: Callable[[], bool]) -> TakeSteps:
+        """The same, with its calls timed and some of them traced.
+
+        Args: settled: whether a call no longer tries ways to take steps.
+        """
         if not self._wanted:
             return take_steps
         self._seconds["starting"] = time.perf_counter() - self._begun
 
         def take(count: int) -> Totals:
-            if self._calls == 1:
+            warm = self._calls > 0 and settled()
+            if warm and not self._warm_calls:
                 self._start_trace()
             begun = time.perf_counter()
             totals = take_steps(count)
             waited = float(totals.waited)  # Also waits for the steps to end.
             spent = time.perf_counter() - begun
             self._seconds["waiting for data"] += waited
-            self._seconds["steps" if self._calls else "first call, compiling"] += spent - waited
+            self._seconds["steps" if warm else "first calls, compiling"] += spent - waited
             if self._local is not None:
                 self._traced_steps += count
             self._calls += 1
-            if self._calls == 1 + _TRACED_CALLS:
+            self._warm_calls += warm
+            if self._warm_calls == _TRACED_CALLS:
                 self._end_trace()
             return totals
 

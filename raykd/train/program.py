@@ -7,7 +7,6 @@ Axes: B batch of a replica, A of all replicas, K heads, N teachers, C classes.
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,6 @@ import tensorflow as tf
 from raykd.artifacts import fingerprint
 from raykd.models.build import build
 from raykd.models.hidden import Hidden
-from raykd.models.precision import computing_in
 from raykd.train.batches import spread, trimmed
 from raykd.train.checkpoint import Values, assign, values_of
 from raykd.train.faster import Faster, Steps
@@ -39,7 +37,9 @@ class Program:
         training = job.training
         self._batch_size = training.batch_size // place.updates_per_step
         self._accumulate = training.accumulate
-        self._built_in = training.own_precision
+        # Teachers whose hidden states are imitated are in one precision: the student too.
+        self._precisions = training.precisions if place.compiles and job.hidden is None else training.precisions[:1]
+        self._others = {precision: build(job.model, 0, precision) for precision in self._precisions[1:]}
         self._objective = job.objective
         self._classes = job.model.classes
         self._augmentation = job.augmentation
@@ -48,7 +48,7 @@ class Program:
         self._gathers = job.objective.needs_batch and bool(job.logits) and not self._alone
         compiled = bool(training.jit_compile) and place.compiles
         with place.strategy.scope():
-            self.model = build(job.model, 0, training.own_precision)
+            self.model = build(job.model, 0, self._precisions[0])
             self._rate = WarmupCosine()
             self._alpha, self._temperature = (tf.Variable(1.0, trainable=False) for _ in range(2))
             self.imitation = None if job.hidden is None else Imitation(job, self.model)
@@ -59,15 +59,16 @@ class Program:
         self._fresh_optimizer = values_of(self.optimizer.variables)
         self._compiled_update = _compiled(self._update, compiled and (self._alone or in_a_row(self.optimizer)))
         both = compiled and training.jit_compile == "auto"
-        tried = both or (training.precision == "auto" and place.compiles)
-        ways = [
-            self.singly(way, precision)
-            for precision in training.precisions[: None if tried else 1]
-            for way in ((False, True) if both else (compiled,))
-        ]
+        compilations = (False, True) if both else (compiled,)
+        ways = [self.singly(way, precision) for precision in self._precisions for way in compilations]
         if both and self._alone and job.model.inputs.kind == "features":  # Tokens have widths of their own by batch.
-            ways += [self.in_windows(precision) for precision in training.precisions]
+            ways += [self.in_windows(precision) for precision in self._precisions]
         self.steps = Faster(ways, place.sum_over_workers) if len(ways) > 1 else ways[0]
+
+    @property
+    def settled(self) -> bool:
+        """Whether its steps are no longer tried in several ways."""
+        return not isinstance(self.steps, Faster) or self.steps.chosen is not None
 
     def start(self, job: TrainJob, updates: int, weights: Values) -> None:
         """Set weights, optimizer and the job's own numbers as at the beginning of a training."""
@@ -180,9 +181,7 @@ class Program:
         sources = [variable.value for variable in self._trained]
         targets = [] if self.imitation is None else self.imitation.targets(batch["inputs"])
         with tf.GradientTape() as tape:
-            built = precision == self._built_in
-            with nullcontext() if built else computing_in(self.model, precision):
-                logits_BKC, hidden = self._forward(batch["inputs"])
+            logits_BKC, hidden = self._forward(precision, batch["inputs"])
             teachers_BNC = spread(batch["teacher_logits"], self._classes) if "teacher_logits" in batch else None
             loss_B = self._loss(batch["label"], logits_BKC, teachers_BNC, batch["weight"])
             if "partner_label" in batch:
@@ -197,12 +196,20 @@ class Program:
         pieces = [tf.reshape(tf.convert_to_tensor(gradient), [-1]) for gradient in gradients]
         return tf.concat([*pieces, [loss, tf.reduce_sum(batch["weight"])]], axis=0)
 
-    def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, Hidden | None]:
+    def _forward(self, precision: str, inputs: tf.Tensor) -> tuple[tf.Tensor, Hidden | None]:
         """The student's logits, and its hidden states where they are imitated."""
-        if self.imitation is None:
+        if self.imitation is not None:
+            hidden = self.imitation.forward(inputs)
+            return hidden.logits, hidden
+        if precision not in self._others:
             return self.model(inputs, training=True), None
-        hidden = self.imitation.forward(inputs)
-        return hidden.logits, hidden
+        # Another model with this one's values: layers may keep more than weights in their precision.
+        kept = self.model.non_trainable_variables
+        trainable, others = ([variable.value for variable in some] for some in (self.model.trainable_variables, kept))
+        logits_BKC, updated = self._others[precision].stateless_call(trainable, others, inputs, training=True)
+        for variable, value in zip(kept, updated, strict=True):
+            variable.assign(value)
+        return logits_BKC, None
 
     def _loss(
         self, labels_B: tf.Tensor, logits_BKC: tf.Tensor, teachers_BNC: tf.Tensor | None, weights_B: tf.Tensor

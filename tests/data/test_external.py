@@ -10,7 +10,7 @@ import pytest
 
 from raykd.artifacts import RunDirectory, external_folder
 from raykd.config import Columns, DataConfig, ExternalColumn
-from raykd.data.external import logits_of
+from raykd.data.external import logits_of, wrong_rows
 from raykd.data.ingest import ingest
 from raykd.data.reader import Reader
 from raykd.data.shards import read_manifest, read_table
@@ -51,15 +51,14 @@ def test_logits_stay_as_they_are_and_one_is_the_log_odds_of_class_1() -> None:
     assert _logits([3.0, -0.5], LOGITS) == [[0.0, 3.0], [0.0, -0.5]]
 
 
-def test_a_null_is_no_score() -> None:
+def test_a_column_of_nulls_has_scored_nothing() -> None:
     assert _logits(pa.chunked_array([pa.nulls(2, pa.float32())])) == [[], []]
-    assert _logits([[1.0, 2.0], None, [0.5, 0.25]], LOGITS) == [[1.0, 2.0], [], [0.5, 0.25]]
-    assert _logits([None, -0.5], LOGITS) == [[], [0.0, -0.5]]
 
 
 @pytest.mark.parametrize(
     ("values", "external", "problem"),
     [
+        ([0.5, None], PROBABILITIES, "row 1: found null, expected a score; fix the row"),
         ([0.5, 0.2, float("nan")], PROBABILITIES, "row 2: found nan, expected probabilities from 0 to 1"),
         ([0.5, 1.5], PROBABILITIES, "row 1: found 1.5, expected probabilities from 0 to 1; fix the row or set kind"),
         ([[0.5, 0.5], [-0.1, 1.1]], PROBABILITIES, "row 1: found -0.1, 1.1, expected probabilities from 0 to 1"),
@@ -67,6 +66,7 @@ def test_a_null_is_no_score() -> None:
         ([[0.5, 0.5], [0.2, 0.3, 0.5]], PROBABILITIES, "row 1: found 3 numbers, expected 2, one per class"),
         ([[0.5, 0.5], [0.5, None]], PROBABILITIES, "row 1: found null, expected numbers"),
         ([[1.0]], PROBABILITIES, "row 0: found 1 numbers, expected 2, one per class"),
+        ([[0.3], [0.4], [0.2]], PROBABILITIES, "row 0: found 1 numbers, expected 2, one per class"),
         ([[1.0, 2.0], [1e5, 0.0]], LOGITS, "row 1: found 100000, 0, expected finite logits of at most 65504"),
         (["high", "low"], PROBABILITIES, "found string, expected numbers or lists of numbers; convert the column"),
     ],
@@ -76,6 +76,15 @@ def test_bad_scores_are_named_with_file_and_row(values: list[Any], external: Ext
         _logits(values, external)
     assert str(raised.value).startswith(f"{WHERE}, column p")
     assert problem in str(raised.value)
+
+
+def test_every_row_of_a_wrong_length_is_named() -> None:
+    column = pa.chunked_array([pa.array([[0.3], [0.4], None])])
+    assert dict(wrong_rows(column, PROBABILITIES)) == {
+        0: "found 1 numbers, expected 2, one per class; fix the row",
+        1: "found 1 numbers, expected 2, one per class; fix the row",
+        2: "found null, expected a score; fix the row",
+    }
 
 
 @pytest.mark.parametrize("total", [0.9995, 1.0004])
@@ -196,7 +205,7 @@ def test_training_files_need_the_column_and_test_files_the_label(scored: Path, r
     [
         ("test", 10, {"label": pa.array([0, None] * 5)}, "5 of 10 rows of the test split have no label (first"),
         ("validation", 12, {"label": pa.array([None] * 12)}, "12 of 12 rows of the validation split have no label"),
-        ("train", 20, {"p": pa.array([0.5, None] * 10)}, "web has no score for 10 of 20 rows of the train split"),
+        ("train", 20, {"p": pa.array([0.5] * 16 + [None] * 4)}, "web has no score for 4 of 20 rows of the train split"),
         ("validation", 20, {"p": pa.array([0.5] * 16 + [None] * 4)}, "4 of 20 rows of the validation split"),
         ("unlabelled", 20, {"p": pa.array([0.5] * 16 + [None] * 4)}, "4 of 20 rows of the unlabelled split"),
         ("test", 10, {"label": np.arange(10)}, "label 2, but there are 2 classes (0-1) in data.columns.external"),

@@ -33,18 +33,28 @@ def test_the_fastest_way_is_taken_after_a_trial_whose_first_calls_dont_count() -
     taken: list[str] = []
     ways = [_way("slow", [1.0, 9.0, 8.0, 9.0], taken), _way("fast", [1000.0, 5.0, 4.0, 50.0, *[0.0] * 9], taken)]
     steps = Faster(ways, sums=lambda values: values)
-    for count in range(1, 11):
-        steps("batches", count)
+    for _ in range(10):
+        steps("batches", 16)
     assert taken == ["slow", "fast"] * 4 + ["fast"] * 2
 
 
-def test_shorter_calls_are_no_trial() -> None:
+def test_ways_are_tried_with_calls_of_the_same_sizes() -> None:
     taken: list[str] = []
-    steps = Faster([_way(name, [1.0] * 9, taken) for name in ("one", "other")], sums=lambda values: values)
-    for count in (16, 16, 3, 16, 3, 3, 16, 16):
-        steps("batches", count)
-    assert taken == ["one", "other", "one", "one", "other", "other", "other", "one"]
-    assert steps.chosen is None
+    steps = Faster([_way(name, [1.0] * 99, taken) for name in ("one", "other")], sums=lambda values: values)
+    tried = []
+    while steps.chosen is None:
+        size = 4 if len(tried) % 2 else 16  # an epoch has 20 steps
+        steps("batches", size)
+        tried.append((taken[-1], size))
+    assert [tried.count((way, size)) for way in ("one", "other") for size in (16, 4)] == [3, 3, 3, 2]
+
+
+def test_smaller_calls_of_a_later_training_end_a_trial_too() -> None:
+    taken: list[str] = []
+    steps = Faster([_way(name, [1.0] * 99, taken) for name in "abcdef"], sums=lambda values: values)
+    for size in (*[16] * 12, *[12] * 18):
+        steps("batches", size)
+    assert steps.chosen is not None
 
 
 def test_all_workers_choose_what_is_fastest_for_all_together() -> None:

@@ -20,7 +20,7 @@ from raykd.config import ScalingConfig, TrainingConfig
 from raykd.data.shards import Manifest
 from raykd.train.checkpoint import checkpoints_in, load_weights, step_of
 from raykd.train.job import TrainJob
-from raykd.train.launch import launch
+from raykd.train.launch import launch, launch_all
 
 TWO = ScalingConfig(workers=2)
 
@@ -47,8 +47,13 @@ def long_job(folder: str) -> TrainJob:
     return small_job(folder, training=training, keep_best=False)
 
 
-def _assert_same_weights(run: RunDirectory) -> None:
-    for found, expected in zip(*(load_weights(run, folder) for folder in ("killed", "whole")), strict=True):
+def _stages(folder: str) -> list[TrainJob]:
+    """A long training and a short one that goes on with its weights."""
+    return [long_job(folder), small_job(f"{folder}-later", initial=folder, keep_best=False)]
+
+
+def _assert_same_weights(run: RunDirectory, killed: str = "killed", whole: str = "whole") -> None:
+    for found, expected in zip(*(load_weights(run, folder) for folder in (killed, whole)), strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
@@ -99,16 +104,17 @@ def _kill_rank_1(run: RunDirectory, folder: str, pid_file: Path, killed: list[in
 def test_killed_worker_costs_one_checkpoint_interval(
     local_ray: None, run_directory: RunDirectory, manifest: Manifest, tmp_path: Path
 ) -> None:
-    launch(long_job("whole"), run_directory, ignore, TWO)
+    launch_all(_stages("whole"), run_directory, ignore, TWO)
     killed: list[int] = []
     pid_file = tmp_path / "pid"
     killer = threading.Thread(target=_kill_rank_1, args=(run_directory, "killed", pid_file, killed))
     killer.start()
-    launch(long_job("killed"), run_directory, _TellPid(str(pid_file)), TWO)
+    launch_all(_stages("killed"), run_directory, _TellPid(str(pid_file)), TWO)
     killer.join()
     assert len(killed) == 1
     assert len(run_directory.read_json("killed/history.json")) == 200
     _assert_same_weights(run_directory)
+    _assert_same_weights(run_directory, "killed-later", "whole-later")
 
 
 @pytest.mark.slow
