@@ -19,9 +19,11 @@ from raykd.artifacts import RunDirectory
 from raykd.config import ScalingConfig
 from raykd.data.shards import read_manifest
 from raykd.errors import InputError
+from raykd.train.backend import Workers
 from raykd.train.checkpoint import reached
 from raykd.train.job import Report, TrainJob
 from raykd.train.nodes import lost_nodes, lost_since
+from raykd.train.parcel import Parcel
 from raykd.train.strategy import Place, strategy_named, use_own_devices, use_threads
 
 _REPORT_SECONDS = 10.0
@@ -81,6 +83,7 @@ def _on_workers(jobs: Sequence[TrainJob], run: RunDirectory, report: Report, sca
     group begins only where this one has made steps, so that a loss that comes of the training itself ends it.
     """
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # The paths of presets and saved models may be relative.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray's 2 s pass at every training's end.
     failure = _Failure(run, f"{jobs[0].folder}/failure.json")
     failure.clear()
     while True:
@@ -115,7 +118,8 @@ def _group(
 ) -> TensorflowTrainer:
     resources = {"CPU": float(scaling.cpus_per_worker), "GPU": float(scaling.gpus_per_worker)}
     return TensorflowTrainer(
-        _Work(jobs, run, report, scaling, failure).__call__,
+        Parcel.of(_Work(jobs, run, report, scaling, failure)).__call__,
+        tensorflow_config=Workers(),
         scaling_config=ray.train.ScalingConfig(
             num_workers=scaling.workers, use_gpu=scaling.gpus_per_worker > 0, resources_per_worker=resources
         ),
@@ -185,7 +189,7 @@ class _Work:
 
 
 class _Publisher:
-    """Tells Ray Train of checkpoints. It takes a report every two seconds and holds the workers until then: few."""
+    """Tells Ray Train of checkpoints. It takes them now and then, and holds the workers until it does: few."""
 
     def __init__(self, run: RunDirectory, place: Place) -> None:
         self._run = run

@@ -6,10 +6,7 @@ from collections.abc import Set
 import ray
 
 _NOTICE_SECONDS = 30.0  # in which Ray finds out that a node is gone; what it did on it may fail before
-_EXPECTED = (
-    1,
-    4,
-)  # reasons for which a node goes: EXPECTED_TERMINATION and AUTOSCALER_DRAIN_IDLE of Ray's common.proto
+_EXPECTED = (1, 4)  # EXPECTED_TERMINATION and AUTOSCALER_DRAIN_IDLE, reasons for a node's death in Ray's common.proto
 
 
 def lost_nodes() -> Set[str]:

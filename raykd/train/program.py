@@ -10,9 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from raykd.artifacts import fingerprint
+from raykd.errors import InputError
 from raykd.models.build import build
 from raykd.models.hidden import Hidden
 from raykd.train.batches import spread, trimmed
@@ -46,7 +48,6 @@ class Program:
         self._place = place
         self._alone = place.strategy.num_replicas_in_sync == 1
         self._gathers = job.objective.needs_batch and bool(job.logits) and not self._alone
-        compiled = bool(training.jit_compile) and place.compiles
         with place.strategy.scope():
             self.model = build(job.model, 0, self._precisions[0])
             self._rate = WarmupCosine()
@@ -55,6 +56,14 @@ class Program:
             beside = [] if self.imitation is None else self.imitation.variables
             self._trained = [*self.model.trainable_variables, *beside]
             self.optimizer: Any = optimizer_of(training, self._rate, self._trained, here=place.compiles)
+        compiled = bool(training.jit_compile) and place.compiles
+        if compiled and not self._alone and _normalises_batches(self.model):
+            if training.jit_compile != "auto":
+                raise InputError(
+                    f"{job.folder}: training.jit_compile: found true, but XLA can't compile BatchNormalization over "
+                    "several replicas; set it to false or auto"
+                )
+            compiled = False
         self.variables: list[Any] = [*self.model.variables, *beside]  # A checkpoint holds them all.
         self._fresh_optimizer = values_of(self.optimizer.variables)
         self._compiled_update = _compiled(self._update, compiled and (self._alone or in_a_row(self.optimizer)))
@@ -227,6 +236,10 @@ class Program:
         # Replicas come in order, not all with equally many rows.
         first = tf.reduce_sum(tf.cast(replica_A < replica, tf.int32))
         return tf.slice(loss_A, [first], [labels_B.shape[0]])
+
+
+def _normalises_batches(model: keras.Model) -> bool:
+    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
 
 
 def _compiled(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
