@@ -57,11 +57,11 @@ class Program:
             self._trained = [*self.model.trainable_variables, *beside]
             self.optimizer: Any = optimizer_of(training, self._rate, self._trained, here=place.compiles)
         compiled = bool(training.jit_compile) and place.compiles
-        if compiled and not self._alone and _normalises_batches(self.model):
+        if compiled and not isinstance(place.strategy, tf.distribute.OneDeviceStrategy) and _synchronises(self.model):
             if training.jit_compile != "auto":
                 raise InputError(
-                    f"{job.folder}: training.jit_compile: found true, but XLA can't compile BatchNormalization over "
-                    "several replicas; set it to false or auto"
+                    f"{job.folder}: training.jit_compile: found true, but XLA can't compile a synchronized "
+                    "BatchNormalization on workers or several accelerators; set it to false or auto"
                 )
             compiled = False
         self.variables: list[Any] = [*self.model.variables, *beside]  # A checkpoint holds them all.
@@ -238,8 +238,11 @@ class Program:
         return tf.slice(loss_A, [first], [labels_B.shape[0]])
 
 
-def _normalises_batches(model: keras.Model) -> bool:
-    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
+def _synchronises(model: keras.Model) -> bool:
+    """Whether its normalisation of batches needs the rows of all replicas."""
+    return any(
+        isinstance(layer, keras.layers.BatchNormalization) and layer.synchronized for layer in model._flatten_layers()
+    )
 
 
 def _compiled(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
