@@ -35,8 +35,8 @@ class ScalingConfig(Section):
     max_failures: int = Field(
         3,
         ge=0,
-        description="how often a lane or a training's workers are replaced, in all; what is lost with its node "
-        "isn't counted, of workers where they have reached a checkpoint",
+        description="how often a lane or a training's workers are replaced, in all; a lane lost with its node isn't "
+        "counted, and a node's loss is not the last failure of workers that have made steps",
     )
 
     @model_validator(mode="after")

@@ -80,6 +80,7 @@ def _assert_same_steps(ways: _Ways, run: RunDirectory | None = None) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_windows_take_the_same_steps(ways: _Ways) -> None:
     _assert_same_steps(ways)
 
@@ -131,6 +132,7 @@ def test_windows_update_averages_and_projections_too(run_directory: RunDirectory
     _assert_same_steps(_ways(replace(job, model=normalised)))
 
 
+@pytest.mark.slow
 def test_the_first_wild_step_is_told(ways: _Ways) -> None:
     for wild in (0, 7, 8, 17):
         found, _ = ways.take(ways.in_windows, _batches(wild))
