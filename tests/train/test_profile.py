@@ -1,8 +1,10 @@
 """Where a training's time goes."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from small import ignore, small_job
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -35,6 +37,18 @@ def test_a_profiled_training_tells_where_its_time_went_and_learns_the_same(
     page = run_directory.read_bytes("profile/time.html").decode()
     assert "students/watched" in page
     assert "MatMul" in page
+
+
+@pytest.mark.slow
+def test_calls_that_try_ways_are_no_steps_and_not_traced(
+    local_ray: None, run_directory: RunDirectory, manifest: Manifest
+) -> None:
+    job = small_job("tried", keep_best=False)
+    training = job.training.model_copy(update={"jit_compile": "auto", "epochs": 12})
+    launch(replace(job, training=training), run_directory, ignore, ScalingConfig(profile=True))
+    found = run_directory.read_json("profile/tried.json")
+    assert found["seconds"]["first calls, compiling"] > found["seconds"]["steps"] > 0
+    assert 4 <= found["traced_steps"] <= 8  # four calls of one or two steps
 
 
 def test_an_operations_time_is_its_own() -> None:

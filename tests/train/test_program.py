@@ -10,6 +10,7 @@ from small import IMITATION, INPUTS, small_job, write_teacher
 
 from raykd.artifacts import RunDirectory
 from raykd.config import CustomModelConfig, MLPConfig, ModelConfig, TrainingConfig
+from raykd.errors import InputError
 from raykd.models.build import drawn
 from raykd.train.checkpoint import Values, values_of
 from raykd.train.faster import Faster
@@ -121,6 +122,16 @@ def test_a_student_that_imitates_hidden_states_is_tried_in_one_precision() -> No
     training = TrainingConfig(batch_size=_ROWS, jit_compile=False, precision="auto")
     program = Program(small_job("one", training=training, hidden=IMITATION), _place())
     assert program.settled
+
+
+def test_what_xla_cannot_compile_is_one_line_or_not_tried() -> None:
+    job = _job()
+    normalised = replace(job.model, config=CustomModelConfig(type="bodies:batch_normalised"))
+    mirrored = Place(strategy_named("mirrored"))
+    assert Program(replace(job, model=normalised), mirrored).settled
+    compiled = job.training.model_copy(update={"jit_compile": True})
+    with pytest.raises(InputError, match=r"one: training\.jit_compile: found true, .* set it to false or auto"):
+        Program(replace(job, model=normalised, training=compiled), mirrored)
 
 
 @pytest.mark.slow
