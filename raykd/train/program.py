@@ -19,6 +19,7 @@ from raykd.models.build import build
 from raykd.models.hidden import Hidden
 from raykd.train.batches import spread, trimmed
 from raykd.train.checkpoint import Values, assign, values_of
+from raykd.train.exchange import Exchange
 from raykd.train.faster import Faster, Steps
 from raykd.train.imitation import Imitation
 from raykd.train.job import TrainJob
@@ -55,6 +56,7 @@ class Program:
             self.imitation = None if job.hidden is None else Imitation(job, self.model)
             beside = [] if self.imitation is None else self.imitation.variables
             self._trained = [*self.model.trainable_variables, *beside]
+            self._exchange = Exchange(place, self._trained, job.model, training.batch_size)
             self.optimizer: Any = optimizer_of(training, self._rate, self._trained, here=place.compiles)
         compiled = bool(training.jit_compile) and place.compiles
         if compiled and not isinstance(place.strategy, tf.distribute.OneDeviceStrategy) and _synchronises(self.model):
@@ -167,8 +169,7 @@ class Program:
         own = int(tf.get_static_value(context.replica_id_in_sync_group)) % self._place.replicas
         sums = gradient(_part(batch, own, self._place.replicas))
         if not self._alone:
-            # One message: beside the computation its delay counts, not its length.
-            sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+            sums = self._exchange(sums)
         loss, rows = self._compiled_update(sums, own)
         return loss, rows
 
