@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv, fs
 
 from raykd.config import DataConfig
@@ -34,6 +35,7 @@ def chunks(filesystem: fs.FileSystem, piece: Piece, data: DataConfig, labelled: 
     path = piece.files[0]
     names = _header(filesystem, path)
     columns = [name for name in wanted_of(data) if name in names]
+    tabs = _delimiter(path) == "\t"
     ragged: list[Unread] = []
 
     def skip(row: Any) -> str:
@@ -44,13 +46,16 @@ def chunks(filesystem: fs.FileSystem, piece: Piece, data: DataConfig, labelled: 
 
     next_row, left_out = 0, list[int]()
     try:
-        for batch in _opened(filesystem, path, columns, skip):
+        for batch in _opened(filesystem, path, list(dict.fromkeys(names)) if tabs else columns, skip):
             left_out = [row for row in left_out if row >= next_row] + [row.row for row in ragged]
             unread, ragged[:] = list(ragged), []
             rows = np.arange(next_row, next_row + len(batch) + len(left_out), dtype=np.int64)
             rows = rows[~np.isin(rows, left_out)][: len(batch)]
             next_row = int(rows[-1]) + 1 if len(rows) else next_row
-            yield _with_numbers(Chunk(pa.Table.from_batches([batch]), rows, unread), data)
+            chunk = Chunk(pa.Table.from_batches([batch]), rows, unread)
+            if tabs:
+                chunk = _without_swallowed(chunk, columns)
+            yield _with_numbers(chunk, data)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _broken(path, error) from error
     if ragged:
@@ -99,6 +104,25 @@ def _delimiter(path: str) -> str:
 
 def _broken(path: str, error: Exception) -> InputError:
     return InputError(f"{path}: not a CSV file in UTF-8 with a header ({' '.join(str(error).split())}); write it again")
+
+
+def _without_swallowed(chunk: Chunk, columns: list[str]) -> Chunk:
+    """The chunk without rows that hold others in a cell: many write TSV as it is, with quotes that none closes.
+
+    Args: columns: to keep.
+    """
+    whole, unread = np.ones(len(chunk.table), bool), list(chunk.unread)
+    for name in chunk.table.column_names:
+        cells = chunk.table[name]
+        tabbed, broken = (pc.fill_null(pc.match_substring(cells, mark), False) for mark in "\t\n")
+        for place in np.flatnonzero(np.asarray(pc.and_(tabbed, broken))):
+            text = cells[int(place)].as_py()
+            lines = text.count("\n")
+            reason = f"column {name}: a quote takes in the {lines} lines that follow; write a quote in a cell as two, "
+            unread.append(Unread(int(chunk.rows[place]), f"{reason}and quotes around the cell", text))
+            whole[place] = False
+    table = chunk.table.select(columns)
+    return Chunk(table.filter(pa.array(whole)) if unread else table, chunk.rows[whole], unread)
 
 
 def _with_numbers(chunk: Chunk, data: DataConfig) -> Chunk:

@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from raykd.config import DataConfig, ImageConfig
 from raykd.data.sources.files import SourceFile
-from raykd.data.sources.pieces import Chunk, Piece, Unread
+from raykd.data.sources.pieces import Chunk, Piece, Unread, is_text
 from raykd.errors import InputError
 
 PIXELS, LABEL = "pixels", "label"
@@ -111,7 +111,7 @@ def decode_column(
     """
     kind = column.type
     names = [kind.field(i).name for i in range(kind.num_fields)] if pa.types.is_struct(kind) else []
-    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_text(kind) or {"bytes"} <= set(names)):
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or is_text(kind) or {"bytes"} <= set(names)):
         raise InputError(
             f"found {kind}, expected encoded images (binary), their paths (string) or structs of bytes and path; "
             "convert the column"
@@ -127,7 +127,3 @@ def decode_column(
             wrong[row] = image
         images.append(np.zeros(config.numbers, np.uint8) if isinstance(image, str) else image)
     return as_column(images, config), wrong
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 import ray.data
 from numpy.typing import NDArray
 
+from raykd.data.sources.pieces import is_text
+
 UNKNOWN = -1
 
 
@@ -41,7 +43,7 @@ class Labels:
             kind = column.type
         if column.null_count == len(column):
             return self.unknown(len(column)), {}
-        if _is_text(kind):
+        if is_text(kind):
             return self._texts(column)
         if pa.types.is_boolean(kind):
             column = column.cast(pa.int8())
@@ -144,10 +146,6 @@ class _Numbers:
         places = pc.index_in(batch["label"], pa.array(list(self._numbers), pa.string()))
         labels = numbers.take(places).fill_null(UNKNOWN)
         return batch.set_column(batch.schema.get_field_index("label"), "label", labels)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _integer(text: str) -> int | None:

@@ -9,7 +9,7 @@ from pyarrow import fs
 
 from raykd.config import DataConfig
 from raykd.data.sources.files import SourceFile
-from raykd.data.sources.pieces import Chunk, Piece, check_columns, wanted_of
+from raykd.data.sources.pieces import Chunk, Piece, check_columns, is_text, wanted_of
 from raykd.errors import InputError
 
 _ROWS, _BYTES = 16384, 64 << 20  # in memory at a time, the most of either
@@ -42,10 +42,16 @@ def chunks(filesystem: fs.FileSystem, piece: Piece, data: DataConfig, labelled: 
     row = piece.first_row
     try:
         for batch in opened.iter_batches(_rows_at_once(opened, piece.part), row_groups=[piece.part], columns=columns):
-            yield Chunk(pa.Table.from_batches([batch]), np.arange(row, row + len(batch), dtype=np.int64))
+            yield Chunk(_movable(pa.Table.from_batches([batch])), np.arange(row, row + len(batch), dtype=np.int64))
             row += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise _broken(piece.files[0], error) from error
+
+
+def _movable(table: pa.Table) -> pa.Table:
+    """With texts as Arrow's functions take them: many don't know views."""
+    kinds = [pa.string() if pa.types.is_string_view(field.type) else field.type for field in table.schema]
+    return table.cast(pa.schema([field.with_type(kind) for field, kind in zip(table.schema, kinds, strict=True)]))
 
 
 def _rows_at_once(opened: pq.ParquetFile, group: int) -> int:
@@ -85,7 +91,7 @@ def _kind(type_: pa.DataType) -> str:
     """What a column holds, whatever its width."""
     if pa.types.is_dictionary(type_):
         return _kind(type_.value_type)
-    if pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+    if is_text(type_):
         return "text"
     if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
         return "numbers"

@@ -58,6 +58,13 @@ class Chunk:
     unread: Sequence[Unread] = field(default=())
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds texts, in any of Arrow's layouts."""
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
 def inputs_of(data: DataConfig) -> list[str]:
     """The columns that a model's inputs come from. Raises: InputError when the configuration doesn't tell."""
     columns = data.columns

@@ -15,7 +15,7 @@ from raykd.data import external, groups
 from raykd.data.checks import BadRow, Quarantine
 from raykd.data.sources.images import LABEL, PIXELS, decode_column
 from raykd.data.sources.labels import Labels
-from raykd.data.sources.pieces import Chunk, Piece, inputs_of
+from raykd.data.sources.pieces import Chunk, Piece, inputs_of, is_text
 from raykd.errors import InputError
 
 Problems = dict[int, str]
@@ -163,9 +163,7 @@ def _note(problems: Problems, wrong: Any, reason: str) -> None:
 
 def _texts(column: pa.ChunkedArray, name: str, piece: Piece, problems: Problems) -> pa.ChunkedArray:
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+    if not (is_text(kind) or pa.types.is_null(kind)):
         raise _mistyped(piece, f"column {name} holds {kind}, expected texts; convert the column or name another")
     texts = column.cast(pa.string())
     empty = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0).fill_null(True)

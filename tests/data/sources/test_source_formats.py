@@ -117,6 +117,15 @@ def test_a_csv_file_is_read_block_by_block_and_its_rows_keep_their_numbers(
     assert set_aside(tmp_path) == [(row, empty if row == 60 else ragged) for row in (0, 41, 42, 60, 99)]
 
 
+def test_rows_that_a_quote_of_a_tsv_file_takes_in_are_told(tmp_path: Path) -> None:
+    lines = ["a\t0\tx", 'b\t1\t"3 inches', "c\t0\tx", 'd\t1\t5" wide', "e\t1\tx", '"f\n""g"" h"\t0\tx']
+    (tmp_path / "rows.tsv").write_text("query\tlabel\tnote\n" + "\n".join(lines) + "\n")
+    rows = read(data_of(tmp_path / "rows.tsv", max_bad_fraction=0.9), tmp_path)
+    assert [row["text_0"] for row in rows] == ["a", "e", 'f\n"g" h']
+    told = "column note: a quote takes in the 2 lines that follow; write a quote in a cell as two, and quotes around "
+    assert set_aside(tmp_path) == [(1, f"{told}the cell")]
+
+
 def test_a_jsonl_file_is_read_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "_ROWS", 4)
     lines = [json.dumps({"query": f"word {row}", "label": row % 2}) for row in range(11)]
@@ -126,6 +135,16 @@ def test_a_jsonl_file_is_read_some_rows_at_a_time(tmp_path: Path, monkeypatch: p
     assert [row["example_id"] for row in rows] == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10]
     assert rows[-2]["label"] is None
     assert set_aside(tmp_path) == [(5, "found list, expected an object such as {...}; fix the row")]
+
+
+@pytest.mark.parametrize("layout", [pa.string_view(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
+def test_texts_are_read_in_all_of_arrows_layouts(tmp_path: Path, layout: pa.DataType) -> None:
+    words = pa.array(["a", "b", "a"]).cast(layout)
+    labels = pa.array(["no", "yes", None]).cast(layout)
+    pq.write_table(pa.table({"query": words, "label": labels, "topic": words}), tmp_path / "rows.parquet")
+    rows = read(data_of(tmp_path / "rows.parquet", Columns(text=["query"], group="topic")), tmp_path)
+    assert [(row["text_0"], row["label"]) for row in rows] == [("a", "no"), ("b", "yes"), ("a", None)]
+    assert rows[0]["group"] == rows[2]["group"] != rows[1]["group"]
 
 
 def test_wide_rows_are_read_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
