@@ -142,13 +142,17 @@ def trials_together(config: Config, capacity: Capacity, trials: int) -> tuple[in
 
 
 def lanes_for(config: Config, capacity: Capacity, run: RunDirectory, verbose: bool) -> "Lanes":
-    """Lanes as the configuration asks for them: by default one per CPU, no more than there are teachers."""
+    """Lanes as the configuration asks for them: by default one per CPU, no more than there are teachers.
+
+    In a Ray that the run has to itself, as `capacity` says, they need no room that is free.
+    """
     from raykd.lane import Share
     from raykd.lanes import Lanes
 
     scaling = config.scaling
     count, threads = side_by_side(scaling, capacity, len(config.teacher_names), workers=scaling.most_workers)
-    share = Share(threads, scaling.gpus_per_worker, helpers=scaling.most_workers)
+    reserved = not capacity.alone or scaling.most_workers > 0
+    share = Share(threads, scaling.gpus_per_worker, scaling.most_workers, reserved)
     return Lanes(run, count, share, scaling.max_failures, verbose)
 
 

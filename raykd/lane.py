@@ -60,16 +60,18 @@ class Share:
         gpus: accelerators.
         helpers: workers that each training has, or 0. With them the lane holds nothing and stays beside the driver;
             what it would compute itself, up to so many helpers with this share do.
+        reserved: whether its CPUs are nobody else's in Ray meanwhile; where they aren't, it comes up while they work.
     """
 
     threads: int
     gpus: int = 0
     helpers: int = 0
+    reserved: bool = True
 
     @property
     def held(self) -> dict[str, float]:
         """What Ray is asked for to compute."""
-        return {"num_cpus": self.threads, "num_gpus": self.gpus}
+        return {"num_cpus": self.threads if self.reserved else 0, "num_gpus": self.gpus}
 
 
 class Lane:

@@ -170,13 +170,17 @@ def _perform(
             console.show(event)
             metrics.show(event)
 
-        for phase in phases(missing):
+        groups = phases(missing)
+        early = None
+        for phase, later in zip(groups, [*groups[1:], []], strict=True):
             if phase[0].name != EXAMPLES:
                 _check_examples(config, directory)
+            elif cluster.alone and later and not later[0].alone:
+                early = lanes_for(config, cluster, directory, verbose)  # They load TensorFlow meanwhile.
             if phase[0].alone:
                 times.append(_do_alone(phase[0], directory, lease, show))
                 continue
-            lanes = lanes_for(config, cluster, directory, verbose)
+            lanes, early = early or lanes_for(config, cluster, directory, verbose), None
             try:
                 times += lanes.perform(phase, show, lease.check, Waits(config.scaling, lanes.share, show))
             finally:

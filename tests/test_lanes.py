@@ -8,6 +8,8 @@ from typing import Any
 
 import psutil
 import pytest
+import ray
+from ray.util import placement_group, remove_placement_group
 
 from raykd.artifacts import RunDirectory
 from raykd.errors import InputError
@@ -73,6 +75,23 @@ def test_lanes_that_are_released_end_whatever_they_do(local_ray: None, run_direc
     working = psutil.Process(run_directory.read_json("process.json"))
     lanes.release()
     working.wait(timeout=60)
+
+
+@pytest.mark.slow
+def test_lanes_that_reserve_nothing_come_up_while_others_have_all_cpus(
+    local_ray: None, run_directory: RunDirectory
+) -> None:
+    def work(run: RunDirectory, report: Any) -> dict[str, Any]:
+        return {"rows": 3}
+
+    run_directory.write_json("config.yaml", {})
+    others = placement_group([{"CPU": ray.cluster_resources()["CPU"]}])
+    ray.get(others.ready())
+    lanes = Lanes(run_directory, 1, Share(threads=1, reserved=False), max_failures=0, verbose=False)
+    lanes.perform([Step("teacher", "a", work)], _nothing, _nothing, _nothing)
+    lanes.release()
+    remove_placement_group(others)
+    assert run_directory.facts("teacher")["rows"] == 3
 
 
 @pytest.mark.slow

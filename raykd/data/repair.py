@@ -12,8 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray.data
 from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
 from raykd.errors import InputError
 
@@ -142,6 +140,10 @@ def _hard(queries: pa.Array, passages: pa.Array, chosen: Codes, offered: Codes, 
     """Up to `count` pairs, equally many of each chosen query: its nearest passages, known pairs left out."""
     if not count or not len(chosen):
         return np.zeros(0, np.int64)
+    # Slow to load: not for every process that ingests.
+    from scipy import sparse
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+
     width, each = len(passages), -(-count // len(chosen))
     words = HashingVectorizer(token_pattern=_WORDS, norm=None, alternate_sign=False, dtype=np.float32)
     weigh = TfidfTransformer(sublinear_tf=True)
