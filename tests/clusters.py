@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -234,6 +234,18 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str, pause: 
     while not condition():
         assert time.monotonic() < deadline, f"no {what} after {seconds} s"
         time.sleep(pause)
+
+
+def small_command(storage: str, settings: Sequence[str] = (), part: str = "run") -> list[str]:
+    """`raykd run` of the small job, or a part of it."""
+    overrides = [piece for setting in settings for piece in ("--set", setting)]
+    return [str(Path(sys.executable).with_name("raykd")), part, str(SMALL), "--storage-path", storage, *overrides]
+
+
+def run_small(storage: str, settings: Sequence[str] = ()) -> None:
+    """Run it to the end."""
+    done = subprocess.run(small_command(storage, settings), capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def clean_copy(folder: Path) -> Path:

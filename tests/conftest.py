@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clusters import run_small
 
 from raykd.artifacts import RunDirectory
 from raykd.cluster import connect
@@ -35,6 +36,14 @@ def digits_run(digits_config: Config, local_ray: None) -> tuple[RunDirectory, di
 
     evaluation = run(digits_config)
     return RunDirectory.at(digits_config.storage_path, digits_config.name), evaluation
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished run of the small job, on this machine's disk, as a user runs it."""
+    storage = tmp_path_factory.mktemp("small")
+    run_small(str(storage))
+    return storage / "small"
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from clusters import SMALL, Cluster, assert_same_evaluation, running, wait_until
+from clusters import Cluster, assert_same_evaluation, run_small, running, small_command, wait_until
 
-RAYKD = str(Path(sys.executable).with_name("raykd"))
 # Many shards, so that scoring takes long enough to be met in the middle.
 SETTINGS = ["data.shard_rows=4", "scaling.lanes=1", "sweep.enabled=true", "sweep.trials=2", "sweep.searcher=random"]
 SETTINGS += ["sweep.scheduler=none"]
@@ -18,9 +16,8 @@ SETTINGS += ["sweep.scheduler=none"]
 def _started(
     cluster: Cluster, storage: Path, name: str, settings: Sequence[str], part: str = "run"
 ) -> "subprocess.Popen[str]":
-    command = [RAYKD, part, str(SMALL), "--storage-path", str(storage), "--name", name]
-    command += ["--address", f"127.0.0.1:{cluster.port}"]
-    command += [part for setting in settings for part in ("--set", setting)]
+    command = small_command(str(storage), settings, part)
+    command += ["--name", name, "--address", f"127.0.0.1:{cluster.port}"]
     return subprocess.Popen(
         command, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -52,15 +49,14 @@ def test_nodes_lost_in_the_middle_change_nothing(tmp_path: Path) -> None:
         output, _ = job.communicate(timeout=500)
         assert job.returncode == 0, output
         assert output.count("its node was lost") >= 2  # Ray Tune goes on with its trials by itself.
-        whole = _started(cluster, tmp_path, "whole", SETTINGS)
-        output, _ = whole.communicate(timeout=500)
-        assert whole.returncode == 0, output
-    assert_same_evaluation(tmp_path / "lost", tmp_path / "whole")
+    run_small(str(tmp_path), SETTINGS)
+    assert_same_evaluation(tmp_path / "lost", tmp_path / "small")
 
 
 @pytest.mark.slow
 def test_workers_lost_with_their_node_are_no_failure(tmp_path: Path) -> None:
     settings = ["scaling.workers=1", "scaling.max_failures=0"]
+    settings += ["teachers=[{name: a, model: {type: mlp, hidden: [64]}}]"]
     settings += ["teacher_defaults.training.epochs=200", "teacher_defaults.training.patience=200"]
     with running(tmp_path) as cluster:
         cluster.add_node()
