@@ -33,7 +33,7 @@ class Size:
     layers: int = 4
     width: int = 256
     batch_size: int = 64
-    steps: int = 16  # of an epoch: what lies between epochs should not count
+    steps: int = 8  # of an epoch; what lies between epochs does not count
     repeats: int = 3
 
 

@@ -6,6 +6,7 @@ weights in its table of words, those need not travel.
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import tensorflow as tf
@@ -49,11 +50,14 @@ class Exchange:
         numbers = [tf.where(rows) for rows in tf.split(used, [rows for _, rows, _ in self._tables])]
         # TensorFlow wants messages of one length: rows of zeros at the end.
         sent = [_lengthened(tf.gather_nd(table, some), self._most) for table, some in zip(tables, numbers, strict=True)]
-        pieces = [*between, *(tf.reshape(rows, [-1]) for rows in sent)]
-        summed = tf.split(_summed(tf.concat(pieces, axis=0)), [piece.shape[0] for piece in pieces])
-        whole = summed[:1]
+        pieces = [*(tf.reshape(rows, [-1]) for rows in sent), *between]
+        ends = [0, *accumulate(piece.shape[0] for piece in pieces)]
+        message = _summed(tf.concat(pieces, axis=0))
+        summed = [message[start:end] for start, end in pairwise(ends)]  # Slices are no copies; tf.split makes some.
+        before, *behind = summed[len(sent) :]
+        whole = [before]
         for (_, rows, width), some, values, after in zip(
-            self._tables, numbers, summed[len(between) :], summed[1 : len(between)], strict=True
+            self._tables, numbers, summed[: len(sent)], behind, strict=True
         ):
             values = tf.reshape(values, [-1, width])[: tf.shape(some)[0]]
             whole += [tf.reshape(tf.scatter_nd(some, values, tf.constant([rows, width], tf.int64)), [-1]), after]
