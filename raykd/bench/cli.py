@@ -27,7 +27,9 @@ def scaling(
     layers: Annotated[int, typer.Option(min=1, help="Layers of the cross-encoder.")] = 4,
     width: Annotated[int, typer.Option(min=32, help="Its width.")] = 256,
     batch_size: Annotated[int, typer.Option(min=16, help="Rows of a global batch.")] = 64,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of an epoch; each training has four, two of them counted.")] = 8,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Steps of an epoch; each training has four, two of them counted.")
+    ] = 8,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
     json_: JsonFile = None,
 ) -> None:
