@@ -1,20 +1,20 @@
 """docs-QA: question-passage pairs from the docstrings of installed packages; needs no download.
 
 The summary line is the query, the rest of the docstring its passage (label 1); another docstring of the
-same module is a hard negative (label 0). Sources are parsed, never imported.
+same module is a hard negative (label 0). Sources are read, never imported.
 """
 
-import ast
-import gc
 import hashlib
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
+from raykd.data.docstrings import docstrings
 
 PACKAGES = ("tensorflow", "keras", "ray", "numpy", "pandas")
 _SKIPPED_FOLDERS = {"_api", "test", "tests", "testing"}
@@ -28,7 +28,6 @@ _PAIRS = pa.schema(
         ("label", pa.int32()),
     ]
 )
-_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a statement, or a part of one, holds others
 _MAX_PASSAGE_WORDS = 120  # More than any model here reads; the rest would only be encoded and cut off.
 
 
@@ -62,44 +61,23 @@ def docstrings_of(files: Sequence[str]) -> pa.Table:
     """
     root = Path(sysconfig.get_paths()["purelib"])
     rows: list[dict[str, str]] = []
-    collecting = gc.isenabled()
-    gc.disable()  # A syntax tree is a million small objects without cycles: collecting costs half the time.
-    try:
-        for file in files:
-            source = (root / file).read_text(encoding="utf-8", errors="replace")
-            if '"""' in source:
-                rows.extend({"file": file, **pair} for pair in _pairs_in(source))
-    finally:
-        if collecting:
-            gc.enable()
+    for file in files:
+        source = (root / file).read_text(encoding="utf-8", errors="replace")
+        if '"""' in source:
+            rows.extend({"file": file, **pair} for pair in _pairs_in(source))
     return pa.Table.from_pylist(
         rows, schema=pa.schema([("file", pa.string()), ("query", pa.string()), ("passage", pa.string())])
     )
 
 
 def _pairs_in(source: str) -> list[dict[str, str]]:
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # Packages ship templates and files for other Python versions.
-        return []
     pairs = []
-    for node in _statements(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            summary, _, body = (ast.get_docstring(node) or "").partition("\n\n")
-            query, passage = " ".join(summary.split()), " ".join(body.split()[:_MAX_PASSAGE_WORDS])
-            if len(query.split()) >= _MIN_QUERY_WORDS and len(passage.split()) >= _MIN_PASSAGE_WORDS:
-                pairs.append({"query": query, "passage": passage})
+    for docstring in docstrings(source):
+        summary, _, body = docstring.partition("\n\n")
+        query, passage = " ".join(summary.split()), " ".join(body.split()[:_MAX_PASSAGE_WORDS])
+        if len(query.split()) >= _MIN_QUERY_WORDS and len(passage.split()) >= _MIN_PASSAGE_WORDS:
+            pairs.append({"query": query, "passage": passage})
     return pairs
-
-
-def _statements(tree: ast.Module) -> Iterator[ast.AST]:
-    """Every statement, whatever it stands in; what they are made of, most of a tree, holds no definition."""
-    left: list[ast.AST] = [tree]
-    while left:
-        node = left.pop()
-        yield node
-        for block in _BLOCKS:
-            left.extend(getattr(node, block, ()))
 
 
 def pairs(docstrings: pa.Table, shares: dict[str, float], seed: int) -> pa.Table:

@@ -77,7 +77,8 @@ class Clock:
                     inputs = np.resize(batch, (rows, *batch.shape[1:]))  # Rows of the batch, again and again.
                     calls[rows, self._key([folder])] = partial(_predict, [predictors[folder]], inputs)
         self._times = _times(calls)
-        self._parameters = {spec.key: count_parameters(spec) for spec in specs.values()}
+        alike = {spec.key: spec for spec in specs.values()}
+        self._parameters = {key: count_parameters(spec) for key, spec in alike.items()}
 
     @property
     def conditions(self) -> dict[str, Any]:
