@@ -20,7 +20,7 @@ class Step:
         needs: names of the steps that come before it.
         made_of: fingerprints of all steps that it depends on, those that these need too, by name.
         trains: whether its time counts as training or scoring.
-        alone: the driver does it itself, with every core; no lane is up meanwhile.
+        alone: the driver does it itself, with every core; no lane works meanwhile.
         launched: its work is a training, launched on workers where the configuration has them.
         shared: its work takes `part`, (number, of how many), and does that part of it: several can do it side by side.
     """

@@ -49,7 +49,7 @@ def test_nodes_lost_in_the_middle_change_nothing(tmp_path: Path) -> None:
         output, _ = job.communicate(timeout=500)
         assert job.returncode == 0, output
         assert output.count("its node was lost") >= 2  # Ray Tune goes on with its trials by itself.
-    run_small(str(tmp_path), SETTINGS)
+    run_small(str(tmp_path), [*SETTINGS, "scaling.lanes=2"])  # Each with one thread, as the nodes have.
     assert_same_evaluation(tmp_path / "lost", tmp_path / "small")
 
 

@@ -1,7 +1,7 @@
 """Docstrings of functions and classes in Python source, found without a syntax tree where that is certain.
 
 A tree of everything costs ten times as much as a look at what stands before each triple quote. Where quotes in other
-strings or comments could be taken for a docstring's, the source is parsed.
+strings, comments or headers could be taken for a docstring's, the source is parsed.
 """
 
 import ast
@@ -68,8 +68,10 @@ def _prefix_of_docstring(before: str) -> str | None:
             depth -= 1
         elif mark == ":" and depth == 0:
             nothing = _NOTHING.fullmatch(before, token.end())
+            if nothing is None and not before[token.end() :].strip(" \t\r\n\\("):
+                raise _UnsureError  # A docstring may stand in brackets, or on a continued line.
             return None if nothing is None else nothing[1]
-    return None
+    raise _UnsureError  # The string is an argument's default, or another part of the header.
 
 
 def _last_start(before: str) -> int | None:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 PAD_ID, UNK_ID, CLS_ID, SEP_ID = 0, 1, 2, 3
 _ALPHABET = 200  # characters; others become [UNK]
-_TEXTS_AT_ONCE = 1000  # whose characters are counted
+_TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 1000, 1 << 20  # that are counted
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
@@ -70,8 +70,10 @@ def _alphabet(texts: Iterable[str]) -> list[str]:
     found = np.zeros(sys.maxunicode + 1, np.int64)
     left = iter(texts)
     while some := list(islice(left, _TEXTS_AT_ONCE)):
-        codes = np.frombuffer("".join(some).encode("utf-32-le"), np.uint32)
-        found += np.bincount(codes, minlength=len(found))
+        joined = "".join(some)
+        for start in range(0, len(joined), _CHARACTERS_AT_ONCE):
+            codes = np.frombuffer(joined[start : start + _CHARACTERS_AT_ONCE].encode("utf-32-le"), np.uint32)
+            found += np.bincount(codes, minlength=len(found))
     counts: Counter[str] = Counter()
     for code in np.flatnonzero(found):  # What becomes of one doesn't depend on its neighbours.
         for normalised in normalizer.normalize_str(chr(code)):

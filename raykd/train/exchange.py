@@ -17,10 +17,11 @@ from raykd.train.strategy import Place
 TABLE_VALUES = 3 << 20  # of a smaller table, to ask which rows are needed takes as long as to send all
 # Each word of these looks its row up, and nothing else makes use of it; a model of the user's own may do otherwise.
 _LOOK_UP = ("cross_encoder", "bi_encoder", "bilstm", "pretrained")
+_TABLES = ("tokens", "embeddings")  # TextEmbedding's, and Keras's
 
 
 class Exchange:
-    """Sums over all replicas, in one message: beside the computation its delay counts, not its length.
+    """Sums over all replicas, in as few messages as can be: beside the computation a short one's delay counts.
 
     Args: variables: of this model, whose gradients are summed; batch_size: rows of all replicas.
     """
@@ -35,7 +36,7 @@ class Exchange:
         self._tables = [  # first value in the row of all gradients, rows, width
             (sum(sizes[:index]), *variable.shape)
             for index, (variable, size) in enumerate(zip(variables, sizes, strict=True))
-            if sends_rows and size >= TABLE_VALUES and len(variable.shape) == 2 and variable.shape[0] == words
+            if sends_rows and size >= TABLE_VALUES and variable.name in _TABLES and variable.shape[0] >= words
         ]
 
     def __call__(self, row: tf.Tensor) -> tf.Tensor:

@@ -28,6 +28,8 @@ CASES = {
     "quoted_quotes": 'x = \'"""\'\ndef f():\n    """One."""\ny = \'"""\'\n',
     "quotes_in_comments": 'x = 1  # """\ndef f():\n    """One."""\ny = 2  # """\n',
     "other_quotes": 'x = \'\'\'\ndef g():\n    """no"""\n\'\'\'\ndef f():\n    """One."""\n',
+    "defaults": 'def f(x="""no"""):\n    """One."""\n',
+    "brackets": 'def f():\n    ("""One.""")\n\ndef g(): \\\n    """Two."""\n',
     "bad_escape": 'def f():\n    """\\x"""\n',
     "none": "def f(): pass\n",
     "unclosed": 'def f():\n    """One.\n',

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import ray
@@ -27,13 +28,20 @@ from raykd.train.launch import launch
 from raykd.train.strategy import Place, strategy_named
 
 WORDS, BATCH, LENGTH = 50, 3, 4
+KERNEL = [WORDS, 5]
 
 
 def _exchange(shapes: Sequence[Sequence[int]], *, kind: str = "tokens", workers: int = 2) -> Exchange:
     inputs = InputSpec("tokens", LENGTH, "int32", WORDS) if kind == "tokens" else InputSpec("features", WORDS, "uint8")
     config = BiLSTMConfig(type="bilstm") if kind == "tokens" else MLPConfig(type="mlp")
     place = Place(strategy_named("one_device"), workers=workers)
-    return Exchange(place, [tf.zeros(shape) for shape in shapes], ModelSpec(config, inputs, classes=2), BATCH)
+    variables = [keras.Variable(np.zeros(shape), name=_name(shape)) for shape in shapes]
+    return Exchange(place, variables, ModelSpec(config, inputs, classes=2), BATCH)
+
+
+def _name(shape: Sequence[int]) -> str:
+    """A table's of as many words, or more, but for that of a layer which isn't one."""
+    return "embeddings" if len(shape) == 2 and shape[0] >= WORDS and shape != KERNEL else "kernel"
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +55,8 @@ def _small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         [[WORDS, 4], [4, 4], [2]],
         [[7], [WORDS, 4], [2, 2], [WORDS, 3]],
-        [[3], [WORDS, 4], [WORDS, 2], [1]],
-        [[3, 3], [WORDS]],
+        [[3], [WORDS + 2, 4], [WORDS, 2], [1]],
+        [[3, 3], [WORDS], KERNEL],
     ],
     ids=["first", "apart", "side_by_side", "none"],
 )
@@ -56,8 +64,8 @@ def test_one_replica_gets_its_own_row_back(shapes: list[list[int]], used: int) -
     rng = np.random.default_rng(0)
     gradients = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
     for gradient in gradients:
-        if gradient.shape[0] == WORDS and gradient.ndim == 2:
-            unused = rng.choice(np.arange(1, WORDS), WORDS - used, replace=False)
+        if _name(gradient.shape) == "embeddings":
+            unused = rng.choice(np.arange(1, len(gradient)), len(gradient) - used, replace=False)
             gradient[unused] = 0.0
     gradients[0].flat[0] = np.nan  # of a row that counts, too
     row = np.concatenate([*(gradient.ravel() for gradient in gradients), [5.0, 6.0]]).astype(np.float32)

@@ -46,7 +46,7 @@ def chunks(filesystem: fs.FileSystem, piece: Piece, data: DataConfig, labelled: 
 
     next_row, left_out = 0, list[int]()
     try:
-        for batch in _opened(filesystem, path, list(dict.fromkeys(names)) if tabs else columns, skip):
+        for batch in _opened(filesystem, path, columns, skip, others=names if tabs else ()):
             left_out = [row for row in left_out if row >= next_row] + [row.row for row in ragged]
             unread, ragged[:] = list(ragged), []
             rows = np.arange(next_row, next_row + len(batch) + len(left_out), dtype=np.int64)
@@ -62,7 +62,10 @@ def chunks(filesystem: fs.FileSystem, piece: Piece, data: DataConfig, labelled: 
         yield Chunk(pa.table({name: pa.array([], pa.string()) for name in columns}), np.zeros(0, np.int64), ragged)
 
 
-def _opened(filesystem: fs.FileSystem, path: str, columns: list[str], skip: Any) -> csv.CSVStreamingReader:
+def _opened(
+    filesystem: fs.FileSystem, path: str, columns: list[str], skip: Any, others: Sequence[str]
+) -> csv.CSVStreamingReader:
+    """Args: columns: as texts; others: all in order, those that aren't among the columns as bytes."""
     return csv.open_csv(
         filesystem.open_input_stream(path),
         # Rows are numbered only where one thread reads.
@@ -71,8 +74,8 @@ def _opened(filesystem: fs.FileSystem, path: str, columns: list[str], skip: Any)
             delimiter=_delimiter(path), newlines_in_values=True, invalid_row_handler=skip, ignore_empty_lines=True
         ),
         convert_options=csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.string()),
-            include_columns=columns,
+            column_types={**dict.fromkeys(others, pa.binary()), **dict.fromkeys(columns, pa.string())},
+            include_columns=list(dict.fromkeys(others)) or columns,
             strings_can_be_null=True,
             null_values=[""],
         ),
@@ -111,18 +114,35 @@ def _without_swallowed(chunk: Chunk, columns: list[str]) -> Chunk:
 
     Args: columns: to keep.
     """
-    whole, unread = np.ones(len(chunk.table), bool), list(chunk.unread)
-    for name in chunk.table.column_names:
+    names, found = chunk.table.column_names, dict[int, Unread]()
+    for column, name in enumerate(names):
         cells = chunk.table[name]
         tabbed, broken = (pc.fill_null(pc.match_substring(cells, mark), False) for mark in "\t\n")
         for place in np.flatnonzero(np.asarray(pc.and_(tabbed, broken))):
-            text = cells[int(place)].as_py()
-            lines = text.count("\n")
-            reason = f"column {name}: a quote takes in the {lines} lines that follow; write a quote in a cell as two, "
-            unread.append(Unread(int(chunk.rows[place]), f"{reason}and quotes around the cell", text))
-            whole[place] = False
+            cell = cells[int(place)].as_py()
+            text = cell if isinstance(cell, str) else cell.decode(errors="replace")
+            if lines := _rows_in(text, column, len(names)):
+                reason = (
+                    f"column {name}: a quote takes in the {lines} lines that follow; write a quote in a cell as two, "
+                )
+                found[int(place)] = Unread(int(chunk.rows[place]), f"{reason}and quotes around the cell", text)
+    whole = np.setdiff1d(np.arange(len(chunk.table)), list(found))
     table = chunk.table.select(columns)
-    return Chunk(table.filter(pa.array(whole)) if unread else table, chunk.rows[whole], unread)
+    kept = table.take(pa.array(whole)) if found else table
+    return Chunk(kept, chunk.rows[whole], [*chunk.unread, *found.values()])
+
+
+def _rows_in(text: str, column: int, columns: int) -> int:
+    """How many lines of a cell, after its first, are rows of the file; 0 if not all of them look so.
+
+    Args: column: the cell's, of so many, counted from 0.
+    """
+    first, *later = text.removesuffix("\n").split("\n")
+    tabs = [line.count("\t") for line in later]
+    # The last one reaches to the cell whose quote closed this one, or is whole at the end of the file.
+    like_rows = all(found == columns - 1 for found in tabs[:-1]) and tabs[-1:] in ([column], [columns - 1])
+    full = like_rows and not any(line.startswith("\t") for line in later)  # as lines of code do
+    return len(later) if full and first.count("\t") == columns - 1 - column else 0
 
 
 def _with_numbers(chunk: Chunk, data: DataConfig) -> Chunk:

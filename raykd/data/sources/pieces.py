@@ -59,7 +59,7 @@ class Chunk:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds texts, in any of Arrow's layouts."""
+    """Whether a column of this type holds texts, in one of Arrow's layouts."""
     if pa.types.is_dictionary(kind):
         return is_text(kind.value_type)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

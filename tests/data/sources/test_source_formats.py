@@ -126,6 +126,22 @@ def test_rows_that_a_quote_of_a_tsv_file_takes_in_are_told(tmp_path: Path) -> No
     assert set_aside(tmp_path) == [(1, f"{told}the cell")]
 
 
+def test_tabs_and_lines_in_cells_of_a_tsv_file_are_no_rows(tmp_path: Path) -> None:
+    code = "def f():\n\treturn 1\n"
+    rows = [{"query": code, "label": 0, "note": "x"}, {"query": "a", "label": 1, "note": f"{code}\n\t\tb"}]
+    _csv(tmp_path / "three.tsv", rows, delimiter="\t")
+    _csv(tmp_path / "two.tsv", [{"label": 0, "query": code}, {"label": 1, "query": "a"}], delimiter="\t")
+    found = [[row["text_0"] for row in read(data_of(tmp_path / name), tmp_path)] for name in ("three.tsv", "two.tsv")]
+    assert found == [[code, "a"], [code, "a"]]
+
+
+def test_columns_of_a_tsv_file_that_nothing_reads_may_be_of_another_encoding(tmp_path: Path) -> None:
+    lines = [f"a\t{row % 2}\tx" for row in range(20_000)]
+    content = "query\tlabel\tnote\n" + "\n".join(lines) + "\nb\t1\t"
+    (tmp_path / "rows.tsv").write_bytes(content.encode() + "caf\u00e9\n".encode("latin-1"))
+    assert [row["text_0"] for row in read(data_of(tmp_path / "rows.tsv"), tmp_path)][-1] == "b"
+
+
 def test_a_jsonl_file_is_read_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "_ROWS", 4)
     lines = [json.dumps({"query": f"word {row}", "label": row % 2}) for row in range(11)]
