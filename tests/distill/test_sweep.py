@@ -49,6 +49,7 @@ GRID = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_grid_records_every_trial_and_goes_on_with_what_is_missing(taught: str) -> None:
     _, run, best = swept(taught, *GRID)
     rows = table(run)
@@ -79,6 +80,7 @@ def test_grid_records_every_trial_and_goes_on_with_what_is_missing(taught: str) 
     assert kept == {number: Path(run.path(f"{trial_folder(number)}.json")).stat().st_mtime_ns for number in kept}
 
 
+@pytest.mark.slow
 def test_trial_0_is_the_student_that_the_configuration_trains(
     taught: str, digits_run: tuple[RunDirectory, dict[str, Any]]
 ) -> None:

@@ -87,9 +87,8 @@ CASES: dict[str, tuple[ModelConfig, Callable[[Any, Any], Any]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("loss", "compiled"), [("cosine", False), pytest.param("attention_relation", True, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("loss", "compiled"), [("cosine", False), ("attention_relation", True)])
 def test_hidden_states_come_nearer_to_the_teachers(
     local_ray: None, run_directory: RunDirectory, texts: Manifest, loss: str, compiled: bool
 ) -> None:
