@@ -57,6 +57,7 @@ def test_helpers_share_a_step_and_one_that_dies_is_replaced(local_ray: None, run
     assert [event["kind"] for event in events if event["step"] == "logits"] == ["started", "restarted", "finished"]
 
 
+@pytest.mark.slow
 def test_lanes_that_are_released_end_whatever_they_do(local_ray: None, run_directory: RunDirectory) -> None:
     def work_on(run: RunDirectory, report: Any) -> dict[str, Any]:
         run.write_json("process.json", os.getpid())

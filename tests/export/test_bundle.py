@@ -153,6 +153,7 @@ def test_finished_bundle_is_that_of_the_present_evaluation(texts_run: tuple[RunD
     run.write_json("evaluation/done.json", kept)
 
 
+@pytest.mark.slow
 def test_digits_in_every_format(digits_config: Config, digits_run: tuple[RunDirectory, dict[str, Any]]) -> None:
     run, _ = digits_run
     section = digits_config.export.model_copy(update={"formats": _ALL, "model": "ensemble/many_on_many"})
