@@ -28,7 +28,7 @@ from raykd.train.launch import launch
 from raykd.train.strategy import Place, strategy_named
 
 WORDS, BATCH, LENGTH = 50, 3, 4
-KERNEL = [WORDS, 5]
+KERNEL = WORDS, 5
 
 
 def _exchange(shapes: Sequence[Sequence[int]], *, kind: str = "tokens", workers: int = 2) -> Exchange:
@@ -41,7 +41,7 @@ def _exchange(shapes: Sequence[Sequence[int]], *, kind: str = "tokens", workers:
 
 def _name(shape: Sequence[int]) -> str:
     """A table's of as many words, or more, but for that of a layer which isn't one."""
-    return "embeddings" if len(shape) == 2 and shape[0] >= WORDS and shape != KERNEL else "kernel"
+    return "embeddings" if len(shape) == 2 and shape[0] >= WORDS and tuple(shape) != KERNEL else "kernel"
 
 
 @pytest.fixture(autouse=True)
